@@ -1,0 +1,36 @@
+"""NNCodec: the codec's own rate-distortion-optimised trellis quantization, no training.
+
+Source: Wiedemann et al., DeepCABAC (IEEE JSTSP 2020); Becking et al., nncodec (ISO/IEC 15938-17).
+One quantization parameter for all weights, as the codec has it by default; other tensors at the
+codec's fine default. Deviations: none.
+"""
+
+from dataclasses import dataclass
+
+from ecqx.compression.contract import CodecQuantized, Compressed, check_range, quantizable
+
+
+@dataclass(frozen=True)
+class Method:
+    """Dependent quantization at step 2^(qp/4), roughly; a larger qp is coarser.
+
+    ``lambda_scale`` weighs the rate in the trellis' decisions; 0 minimises distortion alone.
+    """
+
+    qp: int = -20
+    lambda_scale: float = 1.0
+
+    def __post_init__(self):
+        check_range("qp", self.qp, -60, 8)
+        check_range("lambda_scale", self.lambda_scale, 0.0, 100.0)
+
+    def compress(self, model, task, rng) -> Compressed:
+        weights = quantizable(model)
+        return Compressed(
+            {
+                name: CodecQuantized(tensor.clone(), self.qp, self.lambda_scale)
+                if name in weights
+                else tensor.clone()
+                for name, tensor in model.state_dict().items()
+            }
+        )

@@ -1,0 +1,24 @@
+"""Uniform post-training quantization: every weight to its nearest level, no training.
+
+Source: the uniform quantizer that ECQx starts from (arXiv 2109.04236, section 4.1), lambda = 0.
+Deviations: none.
+"""
+
+from dataclasses import dataclass
+
+from ecqx.compression.assigners import Nearest
+from ecqx.compression.contract import Compressed, check_range, quantizable
+from ecqx.compression.training import quantize_once
+
+
+@dataclass(frozen=True)
+class Method:
+    """Nearest level on a grid of 2^bits levels per tensor."""
+
+    bits: int = 4
+
+    def __post_init__(self):
+        check_range("bits", self.bits, 2, 8)
+
+    def compress(self, model, task, rng) -> Compressed:
+        return quantize_once(model, Nearest(quantizable(model), self.bits))

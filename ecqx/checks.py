@@ -1,0 +1,317 @@
+"""The contract of a compression method, as checks that anyone runs on a method of their own.
+
+``python -m ecqx.checks baselines/mine.py`` runs all of them on a small network and data set.
+Each check is a function ``check(method, model, task)`` that returns nothing or raises
+:class:`ContractError`, saying what was expected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+import json
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ecqx.compression import bitstream
+from ecqx.compression.contract import (
+    CodecQuantized,
+    Compressed,
+    Quantized,
+    content,
+    make_method,
+    quantizable,
+)
+from ecqx.compression.loading import load_method
+from ecqx.compression.run import check_complete
+from ecqx.seeding import generator
+from ecqx.tasks.data import Split
+from ecqx.tasks.task import Budget, Task, predict
+
+
+class ContractError(AssertionError):
+    """A method breaks the contract; the message says which part, and how."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ContractError(message)
+
+
+def _compress(method: Any, model: torch.nn.Module, task: Task, seed: int = 0) -> Compressed:
+    return method.compress(copy.deepcopy(model), task, generator("check", seed))
+
+
+def check_declaration(method: Any, model: torch.nn.Module, task: Task) -> None:
+    """A frozen dataclass named Method; every field int, float, str or bool, with a default."""
+    cls = type(method)
+    _require(dataclasses.is_dataclass(cls), "Method is no dataclass")
+    _require(cls.__dataclass_params__.frozen, "Method is no frozen dataclass")
+    _require(bool(sys.modules[cls.__module__].__doc__), "the file has no module docstring")
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        kind = hints[field.name]
+        _require(
+            kind in (int, float, str, bool),
+            f"field {field.name} is {kind}, expected int, float, str or bool",
+        )
+        _require(field.default is not dataclasses.MISSING, f"field {field.name} has no default")
+        _require(
+            type(field.default) is kind,
+            f"the default of {field.name} is {field.default!r}, expected {kind.__name__}",
+        )
+
+
+def check_validation(method: Any, model: torch.nn.Module, task: Task) -> None:
+    """Every numeric field refuses an absurd value with a ValueError naming field and value."""
+    for field in dataclasses.fields(method):
+        if type(field.default) not in (int, float):
+            continue
+        absurd = type(field.default)(-(10**9))
+        try:
+            dataclasses.replace(method, **{field.name: absurd})
+        except ValueError as error:
+            _require(
+                field.name in str(error) and str(absurd) in str(error),
+                f"the ValueError for {field.name} = {absurd} names not both: {error}",
+            )
+        else:
+            raise ContractError(f"{field.name} = {absurd} is accepted, expected a ValueError")
+
+
+def check_applies(method: Any, model: torch.nn.Module, task: Task) -> None:
+    """``skip``, where there is one, does not skip a plain convolutional network."""
+    reason = method.skip(task) if hasattr(method, "skip") else None
+    _require(reason is None, f"skips a plain convolutional classification task: {reason}")
+
+
+def check_result(method: Any, model: torch.nn.Module, task: Task) -> None:
+    """The result covers the model's state dict; every weight is quantized, on finite numbers."""
+    result = _compress(method, model, task)
+    _require(isinstance(result, Compressed), f"returned {type(result).__name__}, not Compressed")
+    try:
+        check_complete(result, model)
+    except TypeError as error:
+        raise ContractError(str(error)) from error
+    for name in quantizable(model):
+        entry = result.tensors[name]
+        _require(
+            isinstance(entry, (Quantized, CodecQuantized)),
+            f"{name} is {type(entry).__name__}, expected Quantized or CodecQuantized",
+        )
+    for name, entry in result.tensors.items():
+        if isinstance(entry, Quantized):
+            _require(not entry.codes.is_floating_point(), f"the codes of {name} are no integers")
+            _require(
+                isinstance(entry.step, float) and 0 < entry.step < float("inf"),
+                f"the step of {name} is {entry.step!r}, expected a float above 0",
+            )
+        elif isinstance(entry, torch.Tensor):
+            _require(bool(entry.isfinite().all()), f"{name} is not finite")
+
+
+def check_decodes(method: Any, model: torch.nn.Module, task: Task) -> None:
+    """The bitstream decodes to the very weights, and to a network that predicts."""
+    result = _compress(method, model, task)
+    decoded = bitstream.decode(bitstream.encode(result.tensors))
+    for name, entry in result.tensors.items():
+        if isinstance(entry, Quantized):
+            _require(
+                torch.equal(decoded[name], entry.dequantize()),
+                f"{name} decodes to other weights (is the step a float32 number?)",
+            )
+    rebuilt = bitstream.load(copy.deepcopy(model), decoded)
+    logits = predict(rebuilt, task.validation.x)
+    _require(bool(logits.isfinite().all()), "the decoded network's outputs are not finite")
+
+
+def check_model_unaltered(method: Any, model: torch.nn.Module, task: Task) -> None:
+    """Nothing outside the given copy changes: neither the task's data nor a shared tensor."""
+    given = copy.deepcopy(model)
+    data = [t.clone() for t in (task.train.x, task.train.y, task.validation.x, task.validation.y)]
+    hooks = _hook_count(given)
+    result = method.compress(given, task, generator("check", 0))
+    after = (task.train.x, task.train.y, task.validation.x, task.validation.y)
+    _require(all(map(torch.equal, data, after)), "the task's data were altered")
+    _require(_hook_count(given) == hooks, "hooks were left on the model")
+    kept = {n: content(e) for n, e in result.tensors.items()}
+    before = {n: tensor.clone() for n, tensor in kept.items()}
+    with torch.no_grad():
+        for tensor in given.state_dict().values():
+            tensor.add_(1)
+    for name, tensor in kept.items():
+        _require(
+            torch.equal(tensor, before[name]), f"{name} shares memory with the model it was given"
+        )
+
+
+def check_reproducible(method: Any, model: torch.nn.Module, task: Task) -> None:
+    """The same rng gives the same bytes, whatever the global generators hold."""
+    streams = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        streams.append(bitstream.encode(_compress(method, model, task).tensors))
+    _require(streams[0] == streams[1], "two runs with the same rng give different bitstreams")
+
+
+def check_budget(method: Any, model: torch.nn.Module, task: Task) -> None:
+    """At most ``task.budget.epochs`` passes over the training data; history has a row for each."""
+    epochs = task.budget.epochs
+    counted = _CountingTask(**{f.name: getattr(task, f.name) for f in dataclasses.fields(task)})
+    result = _compress(method, model, counted)
+    passes = counted.drawn[0]
+    _require(passes <= epochs, f"{passes} passes over the training data, the budget is {epochs}")
+    _require(
+        len(result.history) == passes,
+        f"the history has {len(result.history)} rows for {passes} passes over the data",
+    )
+    _require(
+        (result.epoch is None) == (passes == 0) and (result.epoch or 0) <= epochs,
+        f"epoch is {result.epoch} after {passes} passes",
+    )
+
+
+class _CountingTask(Task):
+    """A task that counts how often its training data is gone through."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        object.__setattr__(self, "drawn", [0])
+
+    def batches(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        self.drawn[0] += 1
+        return super().batches(generator)
+
+
+def _hook_count(model: torch.nn.Module) -> int:
+    return sum(
+        len(hooks)
+        for module in model.modules()
+        for hooks in (
+            module._forward_hooks,
+            module._forward_pre_hooks,
+            module._backward_hooks,
+            module._backward_pre_hooks,
+        )
+    )
+
+
+CHECKS: dict[str, Callable[[Any, torch.nn.Module, Task], None]] = {
+    check.__name__.removeprefix("check_"): check
+    for check in (
+        check_declaration,
+        check_validation,
+        check_applies,
+        check_result,
+        check_decodes,
+        check_model_unaltered,
+        check_reproducible,
+        check_budget,
+    )
+}
+
+
+def example() -> tuple[torch.nn.Module, Task]:
+    """A small convolutional network with batch norm, and a task of noisy bars to train it on."""
+    rng = generator("example")
+
+    def split(n: int) -> Split:
+        y = torch.arange(n) % 3
+        x = 0.3 * torch.randn(n, 1, 8, 8, generator=rng)
+        for i, label in enumerate(y.tolist()):
+            x[i, 0, 2 * label + 1] += 1.0
+        return Split(x, y)
+
+    task = Task("example/cnn", split(96), split(48), 3, Budget(2, 1e-3, 32))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 6, 3, padding=1, bias=False),
+            torch.nn.BatchNorm2d(6),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(6, 8, 3, padding=1),
+            torch.nn.ReLU(),
+            torch.nn.AdaptiveAvgPool2d(2),
+            torch.nn.Flatten(),
+            torch.nn.Linear(32, 3),
+        )
+    return model, task
+
+
+def check_method(method: Any, model: torch.nn.Module, task: Task) -> None:
+    """All checks, in order; the first that fails raises :class:`ContractError`."""
+    for check in CHECKS.values():
+        check(method, model, task)
+
+
+def grid_problems(folder: Path, grids: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """One line per baseline file that does not load and per point that its method refuses.
+
+    Parameters
+    ----------
+    folder : where the baseline files are
+    grids : method -> points, each a dict of hyper-parameters
+    """
+    problems = []
+    for name, points in grids.items():
+        try:
+            method = load_method(folder / f"{name}.py")
+        except ValueError as error:
+            problems.append(f"methods: {name}: {error}")
+            continue
+        for point in points:
+            try:
+                make_method(method, point)
+            except ValueError as error:
+                problems.append(f"grids.{name}: {error}")
+            except Exception as error:
+                problems.append(f"grids.{name}: {point}: {type(error).__name__}: {error}")
+    return list(dict.fromkeys(problems))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check baseline files, or, for a workflow, the grids of a configuration."""
+    parser = argparse.ArgumentParser(prog="python -m ecqx.checks", description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path, help="baseline files to check")
+    parser.add_argument("--baselines", type=Path, help="folder of baseline files")
+    parser.add_argument("--grids", help="JSON {method: [points]}, or - for standard input")
+    options = parser.parse_args(arguments)
+    if options.grids is not None:
+        if options.baselines is None:
+            parser.error("--grids needs --baselines")
+        text = sys.stdin.read() if options.grids == "-" else options.grids
+        problems = grid_problems(options.baselines, json.loads(text))
+        print("\n".join(problems), end="\n" if problems else "")
+        return 1 if problems else 0
+    if not options.files:
+        parser.error("name at least one baseline file")
+    torch.set_num_threads(1)
+    model, task = example()
+    failed = False
+    for path in options.files:
+        try:
+            method = load_method(path)()
+        except ValueError as error:
+            print(f"FAILED  {error}")
+            failed = True
+            continue
+        for name, check in CHECKS.items():
+            try:
+                check(method, model, task)
+            except Exception as error:  # a method may raise anything
+                kind = "" if isinstance(error, ContractError) else f"{type(error).__name__}: "
+                print(f"FAILED  {path}  {name}: {kind}{error}")
+                failed = True
+            else:
+                print(f"ok      {path}  {name}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

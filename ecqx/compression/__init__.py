@@ -1,0 +1,1 @@
+"""Compression: method contract, grid, assignment, relevance, training and bitstream."""

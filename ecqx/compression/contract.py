@@ -1,0 +1,130 @@
+"""What a compression method gets, what it returns, and how its hyper-parameters are checked.
+
+A method is one file with one class ``Method``: a frozen dataclass whose fields are all its
+hyper-parameters, typed and with defaults, whose ``__post_init__`` only validates. It offers
+``compress(model, task, rng) -> Compressed`` and optionally ``skip(task) -> reason or None``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Diverged(Exception):
+    """Training left the finite numbers. A result, not a crash: the point is recorded as such."""
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A weight tensor as integer multiples of one step.
+
+    Attributes
+    ----------
+    codes : Tensor of an integer type, shape (*shape,)
+    step : float > 0; the weight is ``codes * step`` in float32.
+    """
+
+    codes: Tensor
+    step: float
+
+    def dequantize(self) -> Tensor:
+        """float32, shape (*shape,): the weight the codes stand for."""
+        return self.codes.to(torch.float32) * self.step
+
+
+@dataclass(frozen=True)
+class CodecQuantized:
+    """A weight tensor whose quantization is left to the codec's trellis.
+
+    Attributes
+    ----------
+    values : float Tensor, shape (*shape,)
+    qp : int, the codec's quantization parameter; the step is
+        ``(4 + qp % 4) * 2 ** (qp // 4 - 2)`` (ISO/IEC 15938-17, density 2).
+    lambda_scale : float >= 0, weight of the rate in the codec's rate-distortion decision.
+    """
+
+    values: Tensor
+    qp: int
+    lambda_scale: float
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A compressed network: everything its bitstream has to carry.
+
+    Attributes
+    ----------
+    tensors : for every key of the model's ``state_dict`` either a :class:`Quantized`, a
+        :class:`CodecQuantized`, or the tensor itself where it stays as it is.
+    history : one dict per epoch of training (empty without training).
+    epoch : the epoch (from 1) that validation chose, None without training.
+    """
+
+    tensors: dict[str, Tensor | Quantized | CodecQuantized]
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    epoch: int | None = None
+
+
+def content(entry: Tensor | Quantized | CodecQuantized) -> Tensor:
+    """The one tensor that an entry of :attr:`Compressed.tensors` holds."""
+    if isinstance(entry, Quantized):
+        return entry.codes
+    return entry.values if isinstance(entry, CodecQuantized) else entry
+
+
+def quantizable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The parameters every method quantizes: those of two or more dimensions, by name."""
+    return {name: p for name, p in model.named_parameters() if p.ndim >= 2}
+
+
+def check_range(field: str, value: float, low: float, high: float) -> None:
+    """For ``__post_init__``: ``ValueError`` naming field, value and range unless it is inside."""
+    if not low <= value <= high:
+        raise ValueError(f"{field}: {value!r} is out of range, expected {low} to {high}")
+
+
+def check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
+    """For ``__post_init__``: ``ValueError`` naming field, value and choices unless it is one."""
+    if value not in choices:
+        raise ValueError(f"{field}: {value!r} is unknown, expected one of {', '.join(choices)}")
+
+
+_TYPE_NAMES = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
+
+
+def make_method(cls: type, params: Mapping[str, Any]) -> Any:
+    """Build a method from untyped parameters, as they come from a configuration file.
+
+    Integers are accepted for float fields; nothing else is converted.
+
+    Raises
+    ------
+    ValueError: an unknown field, a value of the wrong type, or what ``__post_init__`` refuses;
+        the message names field, value and expectation.
+    """
+    hints = typing.get_type_hints(cls)
+    fields = [f.name for f in dataclasses.fields(cls)]
+    values = {}
+    for name, value in params.items():
+        if name not in fields:
+            known = ", ".join(fields) or "none"
+            raise ValueError(f"{name}: no such hyper-parameter, expected one of: {known}")
+        expected = hints[name]
+        if expected is float and type(value) is int:
+            value = float(value)
+        if type(value) is not expected:
+            hint = ""
+            if expected in (int, float) and isinstance(value, str):
+                hint = " (YAML reads 1e-5 as a text: write 1.0e-5, without quotes)"
+            kind = _TYPE_NAMES.get(expected, getattr(expected, "__name__", str(expected)))
+            raise ValueError(f"{name}: {value!r} is {type(value).__name__}, expected {kind}{hint}")
+        values[name] = value
+    return cls(**values)

@@ -1,0 +1,76 @@
+"""Layer-wise relevance propagation (LRP) rules by layer, as zennit composites.
+
+Sources: Bach et al. 2015 (epsilon, alpha-beta), Montavon et al. 2019 (composites), Lapuschkin et
+al. 2019 (flat). ECQx (arXiv 2109.04236), section 4.2, uses these two composites.
+"""
+
+from __future__ import annotations
+
+import torch
+from zennit.canonizers import SequentialMergeBatchNorm
+from zennit.composites import EpsilonAlpha2Beta1Flat, EpsilonPlusFlat
+from zennit.core import Composite
+from zennit.layer import Sum
+from zennit.types import Activation, AvgPool, BatchNorm, ConvolutionStandard
+
+COMPOSITES = {
+    "epsilon_plus_flat": EpsilonPlusFlat,
+    "epsilon_alpha2_beta1_flat": EpsilonAlpha2Beta1Flat,
+}
+BATCH_NORM = ("merge", "pass")
+
+# Layers through which the gradient itself is the relevance: they move or select activations.
+_ROUTING = (
+    torch.nn.MaxPool1d,
+    torch.nn.MaxPool2d,
+    torch.nn.MaxPool3d,
+    torch.nn.AdaptiveMaxPool1d,
+    torch.nn.AdaptiveMaxPool2d,
+    torch.nn.Flatten,
+    torch.nn.Unflatten,
+    torch.nn.Identity,
+    torch.nn.Dropout,
+    torch.nn.Dropout2d,
+)
+_WITH_RULE = (torch.nn.Linear, ConvolutionStandard, Activation, AvgPool, BatchNorm, Sum)
+
+
+def check_rules(model: torch.nn.Module) -> None:
+    """Raise unless every layer of the model has an LRP rule.
+
+    Raises
+    ------
+    ValueError: naming the layers without a rule and their types.
+    """
+    missing = [
+        f"{name or 'the model'} ({type(module).__name__})"
+        for name, module in model.named_modules()
+        if not any(True for _ in module.children())
+        and not isinstance(module, _WITH_RULE + _ROUTING)
+    ]
+    if missing:
+        raise ValueError(f"no LRP rule for: {', '.join(missing)}")
+
+
+def composite(name: str, *, batch_norm: str = "merge") -> Composite:
+    """A zennit composite: which rule each layer of a network follows.
+
+    Parameters
+    ----------
+    name : ``epsilon_plus_flat`` (epsilon for dense layers, z+ for convolutions, flat for the
+        first layer) or ``epsilon_alpha2_beta1_flat`` (alpha = 2, beta = 1 for convolutions).
+    batch_norm : ``merge`` folds batch normalisation into the preceding linear layer while the
+        composite is in use; ``pass`` lets relevance through it unchanged.
+
+    Raises
+    ------
+    ValueError: unknown name or treatment of batch normalisation.
+    """
+    if name not in COMPOSITES:
+        raise ValueError(f"composite: {name!r} is unknown, expected one of {', '.join(COMPOSITES)}")
+    if batch_norm not in BATCH_NORM:
+        raise ValueError(
+            f"batch_norm: {batch_norm!r} is unknown, expected one of {', '.join(BATCH_NORM)}"
+        )
+    canonizers = [SequentialMergeBatchNorm()] if batch_norm == "merge" else []
+    return COMPOSITES[name](canonizers=canonizers)

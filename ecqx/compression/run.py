@@ -1,0 +1,106 @@
+"""One point of one method on one network, from hyper-parameters to a bitstream."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ecqx.compression import bitstream
+from ecqx.compression.contract import Diverged, content, make_method
+from ecqx.seeding import generator, global_seed
+from ecqx.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a point.
+
+    Attributes
+    ----------
+    status : "ok", "diverged" (training or the network left the finite numbers) or "skipped" (the
+        method does not apply, for the ``reason`` it gave)
+    artefact : the bitstream; empty unless ok
+    params : all hyper-parameters, defaults included
+    history : one dict per epoch
+    epoch : the epoch chosen on validation, None without training
+    train_s : wall-clock seconds that the method took
+    """
+
+    status: str
+    reason: str
+    artefact: bytes
+    params: dict[str, Any]
+    history: list[dict[str, float]]
+    epoch: int | None
+    train_s: float
+
+
+def compress_point(
+    method_class: type,
+    params: Mapping[str, Any],
+    model: torch.nn.Module,
+    task: Task,
+    seed_parts: tuple[str | int, ...],
+) -> Outcome:
+    """Compress a copy of the model and encode it.
+
+    Parameters
+    ----------
+    method_class : class ``Method`` of a baseline file
+    params : hyper-parameters of the point, by name
+    model : full-precision network; it stays as it is
+    seed_parts : what all randomness of the run derives from, see :mod:`ecqx.seeding`
+
+    Raises
+    ------
+    ValueError: hyper-parameters the method refuses.
+    TypeError: the method returned something else than its contract says.
+    """
+    method = make_method(method_class, params)
+    effective = dataclasses.asdict(method)
+    reason = method.skip(task) if hasattr(method, "skip") else None
+    if reason is not None:
+        return Outcome("skipped", reason, b"", effective, [], None, math.nan)
+    rng = generator(*seed_parts)
+    start = time.perf_counter()
+    try:
+        # Methods draw from rng; seeding the global generators as well keeps a method that forgets
+        # from depending on which points ran before it in the same process.
+        with global_seed(generator("global", *seed_parts)):
+            compressed = method.compress(copy.deepcopy(model), task, rng)
+        elapsed = time.perf_counter() - start
+    except Diverged as error:
+        elapsed = time.perf_counter() - start
+        return Outcome("diverged", str(error), b"", effective, [], None, elapsed)
+    check_complete(compressed, model)
+    for name, entry in compressed.tensors.items():
+        if isinstance(entry, torch.Tensor) and not bool(entry.isfinite().all()):
+            reason = f"{name} is not finite"
+            return Outcome("diverged", reason, b"", effective, compressed.history, None, elapsed)
+    artefact = bitstream.encode(compressed.tensors)
+    return Outcome("ok", "", artefact, effective, compressed.history, compressed.epoch, elapsed)
+
+
+def check_complete(compressed: Any, model: torch.nn.Module) -> None:
+    """``TypeError`` unless the compressed network has every tensor of the model, in its shape."""
+    tensors = getattr(compressed, "tensors", None)
+    if not isinstance(tensors, dict):
+        raise TypeError(f"compress returned {type(compressed).__name__}, expected Compressed")
+    own = model.state_dict()
+    if set(tensors) != set(own):
+        differing = ", ".join(sorted(set(tensors) ^ set(own)))
+        raise TypeError(f"Compressed.tensors and the model's state dict differ in: {differing}")
+    for name, entry in tensors.items():
+        tensor = content(entry)
+        if tensor.shape != own[name].shape:
+            raise TypeError(
+                f"Compressed.tensors[{name!r}] has shape {tuple(tensor.shape)}, "
+                f"the model {tuple(own[name].shape)}"
+            )

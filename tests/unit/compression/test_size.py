@@ -1,0 +1,34 @@
+import pytest
+import torch
+from scipy.stats import entropy
+
+from ecqx.compression.size import entropy_bytes, full_precision_bytes, sparsity
+
+
+def test_entropy_against_scipy():
+    rng = torch.Generator().manual_seed(0)
+    state = {
+        "a": torch.randint(-3, 4, (40, 30), generator=rng).float() * 0.1,
+        "b": (torch.rand(10, 5, 3, 3, generator=rng) < 0.1).float(),
+        "bias": torch.randn(40, generator=rng),
+    }
+    expected = sum(
+        entropy(t.unique(return_counts=True)[1].numpy(), base=2) * t.numel() / 8
+        for t in (state["a"], state["b"])
+    )
+    assert entropy_bytes(state) == pytest.approx(expected)
+
+
+def test_constant_weights_carry_no_information():
+    assert entropy_bytes({"a": torch.full((5, 5), 0.3)}) == 0
+
+
+def test_sparsity_counts_weights_alone():
+    state = {"a": torch.tensor([[0.0, 1.0], [0.0, 2.0]]), "bias": torch.zeros(100)}
+    assert sparsity(state) == 0.5
+    assert sparsity({"bias": torch.zeros(3)}) == 0
+
+
+def test_full_precision_counts_every_element(small_cnn):
+    # 54 + (6 * 4 + 1) + (432 + 8) + (96 + 3): parameters, running statistics and a counter
+    assert full_precision_bytes(small_cnn) == 4 * (54 + 25 + 440 + 99)

@@ -1,0 +1,183 @@
+"""Quantization-aware training, and the known defects of earlier code that it must not repeat."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+
+from ecqx.compression.assigners import EntropyConstrained, Nearest, RelevanceConstrained
+from ecqx.compression.contract import Diverged, Quantized, quantizable
+from ecqx.compression.relevance_assignment import Window
+from ecqx.compression.training import quantize_once, train_quantized, zero_share
+from ecqx.seeding import generator
+from ecqx.tasks.task import Budget, predict
+
+
+def relevance_constrained(model, bits=4, lam=0.1, **options):
+    options = {
+        "window": Window("below", 0.1),
+        "rho": 2.0,
+        "momentum": 0.1,
+        "interval": 1,
+        "composite": "epsilon_plus_flat",
+        "batch_norm": "merge",
+        "start": "output",
+    } | options
+    return RelevanceConstrained(quantizable(model), bits, lam, **options)
+
+
+class Recording(Nearest):
+    """Nearest level, keeping every shadow weight it was asked about."""
+
+    def __init__(self, weights, bits):
+        super().__init__(weights, bits)
+        self.seen = []
+
+    def codes(self, name, weight):
+        self.seen.append((name, weight.clone(), weight.data_ptr()))
+        return super().codes(name, weight)
+
+
+def test_training_learns_and_stays_on_the_grid(small_cnn, small_task):
+    task = dataclasses.replace(small_task, budget=Budget(8, 1e-2, 32))
+    assigner = Nearest(quantizable(small_cnn), 4)
+    result = train_quantized(small_cnn, task, assigner, generator("t"))
+    assert result.history[-1]["train_loss"] < 0.7 * result.history[0]["train_loss"]
+    for name in quantizable(small_cnn):
+        entry = result.tensors[name]
+        grid = assigner.grids[name]
+        assert isinstance(entry, Quantized)
+        assert grid.low <= int(entry.codes.min()) <= int(entry.codes.max()) <= grid.high
+
+
+def test_checkpoint_is_the_best_on_validation_and_of_that_epoch(small_cnn, small_task):
+    """Checkpoint and history must come from the same epoch, chosen on validation alone."""
+    result = train_quantized(
+        small_cnn, small_task, Nearest(quantizable(small_cnn), 2), generator("t")
+    )
+    scores = [row["validation_score"] for row in result.history]
+    losses = [row["validation_loss"] for row in result.history]
+    best = max(range(len(scores)), key=lambda i: (scores[i], -losses[i]))
+    assert result.epoch == best + 1
+    state = {
+        name: entry.dequantize() if isinstance(entry, Quantized) else entry
+        for name, entry in result.tensors.items()
+    }
+    small_cnn.load_state_dict(state)
+    logits = predict(small_cnn, small_task.validation.x)
+    assert small_task.score(logits, small_task.validation.y) == scores[best]
+    codes = [e.codes for e in result.tensors.values() if isinstance(e, Quantized)]
+    assert zero_share(codes) == pytest.approx(result.history[best]["sparsity"])
+
+
+def test_gradients_reach_negative_clusters_with_their_own_sign(small_mlp, small_task):
+    """Scaling by the signed centroid would make weights of negative clusters ascend."""
+    task = dataclasses.replace(small_task, budget=Budget(1, 2e-3, 128))
+    model = copy.deepcopy(small_mlp)
+    assigner = Recording(quantizable(model), 4)
+    quantized = copy.deepcopy(small_mlp)
+    for name, weight in quantizable(quantized).items():
+        weight.data = assigner.grids[name].nearest(weight) * assigner.grids[name].step
+    rng = generator("t")
+    x, y = next(task.batches(_after_global_seed(rng)))
+    task.loss(quantized(x), y).backward()
+    train_quantized(model, task, assigner, generator("t"))
+    n = len(quantizable(model))
+    before, after = assigner.seen[:n], assigner.seen[n : 2 * n]
+    for (name, old, _), (_, new, _) in zip(before, after, strict=True):
+        gradient = quantizable(quantized)[name].grad
+        moved = gradient.abs() > 1e-6
+        # Adam's first step is the learning rate against the sign of the gradient.
+        assert torch.equal((new - old)[moved].sign(), -gradient[moved].sign()), name
+        negative = moved & (assigner.grids[name].nearest(old) < 0)
+        assert negative.any()
+
+
+def _after_global_seed(rng):
+    torch.randint(2**62, (), generator=rng)
+    return rng
+
+
+def test_shadow_weights_do_not_alias_the_quantized_ones(small_mlp, small_task):
+    assigner = Recording(quantizable(small_mlp), 2)
+    pointers = {name: weight.data_ptr() for name, weight in quantizable(small_mlp).items()}
+    train_quantized(small_mlp, small_task, assigner, generator("t"))
+    assert all(pointer != pointers[name] for name, _, pointer in assigner.seen)
+    last = {name: weight for name, weight, _ in assigner.seen}
+    off_grid = [
+        (last[name] / grid.step - (last[name] / grid.step).round()).abs().max()
+        for name, grid in assigner.grids.items()
+    ]
+    assert min(off_grid) > 0.01  # the shadows moved in full precision, off the levels
+
+
+def test_nearest_rounds_instead_of_truncating(small_mlp):
+    assigner = Nearest(quantizable(small_mlp), 3)
+    for name, grid in assigner.grids.items():
+        weight = torch.tensor([0.6, -0.6, 0.4, -0.4]) * grid.step
+        assert assigner.codes(name, weight).tolist() == [1, -1, 0, 0]
+
+
+def test_no_test_data_can_be_reached(small_task):
+    """Early stopping on the test set is impossible: a task does not have one."""
+    assert not [f.name for f in dataclasses.fields(small_task) if "test" in f.name]
+
+
+def test_zero_constraint_is_uniform_where_every_level_is_in_use(small_task):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 200, bias=False))
+    ecq = quantize_once(model, EntropyConstrained(quantizable(model), 3, 0.0))
+    uniform = quantize_once(model, Nearest(quantizable(model), 3))
+    same = ecq.tensors["1.weight"].codes == uniform.tensors["1.weight"].codes
+    assert same.double().mean() > 0.9999
+
+
+def test_sparsity_grows_with_the_constraint(small_cnn):
+    weights = quantizable(small_cnn)
+    shares = []
+    for lam in (0.0, 0.05, 0.3, 1.0):
+        result = quantize_once(small_cnn, EntropyConstrained(weights, 4, lam))
+        shares.append(zero_share(result.tensors[n].codes for n in weights))
+    assert shares == sorted(shares)
+    assert shares[-1] > shares[0] + 0.3
+
+
+def test_relevance_changes_the_assignment_inside_the_window(small_cnn, small_task):
+    assigner = relevance_constrained(small_cnn, lam=0.3)
+    ecq = {n: assigner.codes(n, w.detach()) for n, w in quantizable(small_cnn).items()}
+    assigner.observe(small_cnn, small_task.train.x[:32], small_task.train.y[:32])
+    ecqx = {n: assigner.codes(n, w.detach()) for n, w in quantizable(small_cnn).items()}
+    assert any(not torch.equal(ecq[n], ecqx[n]) for n in ecq)
+    for name in ecq:
+        s = float((ecq[name] == 0).double().mean())
+        assert s - 0.1 - 1e-9 <= float((ecqx[name] == 0).double().mean()) <= s + 1e-9
+
+
+def test_relevance_momentum_and_interval(small_cnn, small_task):
+    from ecqx.compression.relevance import weight_relevance
+
+    x, y = small_task.train.x, small_task.train.y
+    assigner = relevance_constrained(small_cnn, momentum=0.25, interval=2)
+    batches = [(x[i : i + 16], y[i : i + 16]) for i in (0, 16, 32)]
+    for batch in batches:
+        assigner.observe(small_cnn, *batch)
+    first, third = (weight_relevance(small_cnn, *batches[i])["0.weight"] for i in (0, 2))
+    expected = 0.75 * third + 0.25 * first
+    assert torch.allclose(assigner.relevance["0.weight"], expected, atol=1e-7)
+
+
+def test_divergence_is_reported(small_cnn, small_task):
+    task = dataclasses.replace(small_task, loss=lambda logits, y: logits.sum() * float("nan"))
+    with pytest.raises(Diverged, match="training loss became nan in epoch 1"):
+        train_quantized(small_cnn, task, Nearest(quantizable(small_cnn), 4), generator("t"))
+
+
+def test_training_uses_the_learning_rate_schedule(small_cnn, small_task):
+    """Cosine to zero: the last step moves nothing."""
+    assigner = Recording(quantizable(small_cnn), 4)
+    train_quantized(small_cnn, small_task, assigner, generator("t"))
+    shadows = [w for name, w, _ in assigner.seen if name == "0.weight"]
+    moves = [float((b - a).abs().max()) for a, b in zip(shadows, shadows[1:], strict=False)]
+    assert len(moves) == small_task.budget.epochs * small_task.steps_per_epoch
+    assert moves[-1] < 0.1 * max(moves)

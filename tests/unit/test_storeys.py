@@ -1,0 +1,42 @@
+"""Each storey of the library imports only from those below it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STOREYS = ["tasks", "compression", "evaluation", "results"]
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("storey", STOREYS)
+def test_storeys(storey):
+    above = STOREYS[STOREYS.index(storey) + 1 :]
+    files = list((ROOT / "ecqx" / storey).rglob("*.py"))
+    assert files
+    for path in files:
+        for name in imported(path):
+            assert name.split(".")[0] not in ("workflow", "baselines"), path
+            assert not any(name.startswith(f"ecqx.{other}") for other in above), (path, name)
+
+
+def test_results_need_no_torch():
+    for path in (ROOT / "ecqx" / "results").rglob("*.py"):
+        for name in imported(path):
+            assert name.split(".")[0] not in ("torch", "zennit", "nncodec"), path
+            assert not name.startswith("ecqx.") or name.startswith("ecqx.results"), path
+
+
+def test_baselines_do_not_lean_on_each_other():
+    for path in (ROOT / "baselines").glob("*.py"):
+        assert not any(name.startswith("baselines") for name in imported(path)), path
