@@ -1,0 +1,112 @@
+"""Does a map point at the object? Maps against ground-truth masks of the same size.
+
+Every metric takes maps (n, H, W) and masks (n, H, W) and returns one value per sample. No threshold
+and no normalization is applied: only the order of the values counts. Signed maps are used as they
+are, so that negative relevance ranks below zero; a caller who wants magnitudes passes them.
+
+A degenerate map (constant, all zero, or with a NaN or an infinity) points nowhere and gets what
+guessing gets. A mask that is empty or covers everything cannot be hit or missed: the value is NaN.
+
+To add a metric, write one function here under ``@localisation``.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ecqx.evaluation.maps import average_ranks, check_maps, informative
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """A registered comparison of maps with masks.
+
+    Attributes
+    ----------
+    fn : callable
+        ``fn(maps, mask) -> (n,)`` float64; `maps` (n, H, W), `mask` (n, H, W) bool.
+    unit : str
+        Unit for axis labels; "1" for a pure number.
+    higher_is_better : bool
+    source : str
+        Where the definition comes from.
+    """
+
+    fn: Callable[[Tensor, Tensor], Tensor]
+    unit: str
+    higher_is_better: bool
+    source: str
+
+
+LOCALISATIONS: dict[str, Localisation] = {}
+
+
+def localisation(*, unit: str, higher_is_better: bool, source: str) -> Callable:
+    """Register a function of maps and masks under its own name.
+
+    The function receives degenerate maps as all zero and may take for granted that every mask has
+    positions inside and outside. See `Localisation` for the parameters.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken.
+    """
+
+    def register(fn: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        if fn.__name__ in LOCALISATIONS:
+            raise ValueError(f"localisation {fn.__name__!r} is registered already")
+
+        @functools.wraps(fn)
+        def guarded(maps: Tensor, mask: Tensor) -> Tensor:
+            check_maps(maps, mask)
+            if mask.dtype != torch.bool:
+                raise ValueError(f"mask: expected dtype bool, got {mask.dtype}")
+            inside = mask.flatten(1).sum(dim=1)
+            defined = (inside > 0) & (inside < mask[0:1].numel())
+            maps = torch.where(informative(maps)[:, None, None], maps, 0.0)
+            values = maps.new_full((len(maps),), torch.nan, dtype=torch.float64)
+            values[defined] = fn(maps[defined], mask[defined]).double()
+            return values
+
+        LOCALISATIONS[fn.__name__] = Localisation(guarded, unit, higher_is_better, source)
+        return guarded
+
+    return register
+
+
+@localisation(
+    unit="1",
+    higher_is_better=True,
+    source="Mann and Whitney 1947; for attributions: Park et al., Attribution Preservation in "
+    "Network Compression, NeurIPS 2020",
+)
+def auc(maps: Tensor, mask: Tensor) -> Tensor:
+    """Area under the ROC curve: P(value inside > value outside), ties counting half.
+
+    1 if every position inside the mask is above every one outside, 0.5 for guessing.
+    """
+    mask = mask.flatten(1)
+    inside = mask.sum(dim=1).double()
+    rank_sum = (average_ranks(maps.flatten(1)) * mask).sum(dim=1)
+    return (rank_sum - inside * (inside + 1) / 2) / (inside * (mask.shape[1] - inside))
+
+
+@localisation(
+    unit="1",
+    higher_is_better=True,
+    source="Zhang et al., Top-down neural attention by excitation backprop, IJCV 126, 2018",
+)
+def pointing_game(maps: Tensor, mask: Tensor) -> Tensor:
+    """1 where the highest value lies inside the mask, else 0.
+
+    Several equal maxima count with the share of them that lies inside, so that a constant map gets
+    what a random guess gets. No tolerance around the mask (the paper grants 15 pixels, on
+    photographs); the mean over samples is the share of hits.
+    """
+    flat, mask = maps.flatten(1), mask.flatten(1)
+    highest = flat == flat.amax(dim=1, keepdim=True)
+    return (highest & mask).sum(dim=1).double() / highest.sum(dim=1)

@@ -1,0 +1,314 @@
+"""Explainers against derivations by hand, finite differences and conservation of relevance."""
+
+import pytest
+import torch
+from torch import nn
+
+from ecqx.evaluation import declared
+from ecqx.evaluation.explainers import (
+    EXPLAINERS,
+    explainer,
+    grad_cam,
+    gradient_x_input,
+    last_feature_map,
+    lrp,
+)
+from ecqx.tasks.models import mlp_gsc, residual_cnn, small_vgg
+
+CASES = {
+    "small_vgg": (small_vgg.build, (1, 32, 32)),
+    "residual_cnn": (residual_cnn.build, (1, 8, 8)),
+    "mlp_gsc": (mlp_gsc.build, (1, 15, 49)),
+}
+APPLICABLE = [
+    (name, case) for name in EXPLAINERS for case in CASES if (name, case) != ("grad_cam", "mlp_gsc")
+]
+
+
+def network(case, seed=0):
+    """Model with batch-norm statistics unlike those of a fresh one, inputs and targets."""
+    build, shape = CASES[case]
+    torch.manual_seed(seed)
+    model = build(shape, 10)
+    x, target = torch.randn(6, *shape), torch.arange(6)
+    model.train()
+    with torch.no_grad():
+        model(2 * x + 1)
+    return model.eval(), x, target
+
+
+def convolutional(bias):
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(2, 6, 3, padding=1, bias=bias),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 8, 3, padding=1, bias=bias),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, 12, bias=bias),
+        nn.ReLU(),
+        nn.Linear(12, 5, bias=bias),
+    )
+
+
+def dense(bias):
+    torch.manual_seed(4)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(60, 20, bias=bias), nn.ReLU(), nn.Linear(20, 5, bias=bias)
+    )
+
+
+@pytest.mark.parametrize(
+    ("build", "shape"), [(convolutional, (2, 8, 8)), (dense, (1, 6, 10))], ids=["conv", "dense"]
+)
+def test_lrp_conserves_the_logit_without_biases(build, shape):
+    model = build(bias=False).double()
+    x, target = torch.randn(9, *shape).double(), torch.arange(9) % 5
+    logits = model(x).gather(1, target[:, None]).squeeze(1)
+    assert logits.abs().min() > 1e-3
+    torch.testing.assert_close(
+        lrp(model, x, target).sum(dim=(1, 2)), logits.detach(), rtol=2e-3, atol=1e-4
+    )
+
+
+def test_lrp_of_a_dense_network_by_hand():
+    """R_j = a_j v_tj (epsilon), R_i = sum_j w_ij^2 / sum_i w_ij^2 R_j (w^2); no flat map."""
+    model = dense(bias=True).double()
+    x, target = torch.randn(7, 1, 6, 10).double(), torch.arange(7) % 5
+    hidden = model[2](model[1](model[0](x)))
+    relevance = hidden * model[3].weight[target]
+    logit = model[3](hidden).gather(1, target[:, None])
+    relevance = relevance / (logit + 1e-6 * logit.sign()) * logit
+    share = model[1].weight ** 2 / (model[1].weight ** 2).sum(dim=1, keepdim=True)
+    expected = (relevance @ share).reshape(7, 6, 10).detach()
+    torch.testing.assert_close(lrp(model, x, target), expected, rtol=1e-4, atol=1e-5)
+    assert bool((expected.flatten(1).std(dim=1) > 0).all())
+
+
+def test_lrp_is_oriented_alike_for_positive_and_negative_logits():
+    """A position that raises the logit is positive, whatever the logit's sign."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False), nn.ReLU(), nn.Linear(2, 2))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]]))
+        model[3].weight.copy_(torch.tensor([[1.0, -1], [1, -1]]))
+        model[3].bias.copy_(torch.tensor([10.0, -10.0]))
+    x = torch.ones(1, 1, 2, 2)
+    for target in (0, 1):
+        maps = lrp(model, x, torch.tensor([target]))
+        assert maps.sign().tolist() == [[[1, 1], [-1, -1]]]
+
+
+def test_lrp_names_a_layer_without_a_rule():
+    model = nn.Sequential(nn.Flatten(), nn.Bilinear(4, 4, 2))
+    with pytest.raises(ValueError, match=r"lrp does not apply: .*Bilinear"):
+        lrp(model, torch.randn(1, 1, 2, 2), torch.tensor([0]))
+
+
+def test_gradient_x_input_agrees_with_finite_differences():
+    model = convolutional(bias=True).double().eval()
+    x, target, step = torch.randn(2, 2, 8, 8).double(), torch.tensor([3, 1]), 1e-6
+    own = gradient_x_input(model, x, target)
+    expected = torch.zeros_like(own)
+    with torch.no_grad():
+        for channel in range(2):
+            for row in range(8):
+                for column in range(8):
+                    shift = torch.zeros_like(x)
+                    shift[:, channel, row, column] = step
+                    change = model(x + shift) - model(x - shift)
+                    slope = change.gather(1, target[:, None]).squeeze(1) / (2 * step)
+                    expected[:, row, column] += slope * x[:, channel, row, column]
+    torch.testing.assert_close(own, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_grad_cam_by_hand():
+    """A 1x1 convolution, average pooling 4x4 -> 2x2 inside it, one dense layer."""
+    kernel = torch.tensor([[2.0], [-1.0], [0.5]])
+    model = nn.Sequential(
+        nn.AvgPool2d(2), nn.Conv2d(1, 3, 1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2)
+    )
+    with torch.no_grad():
+        model[1].weight.copy_(kernel[:, :, None, None])
+    x, target = torch.randn(5, 1, 4, 4), torch.tensor([0, 1, 0, 1, 1])
+
+    pooled = x.reshape(5, 2, 2, 2, 2).mean(dim=(2, 4))
+    activation = (pooled[:, None] * kernel[None, :, :, None]).clamp(min=0)
+    alpha = model[4].weight[target].reshape(5, 3, 4).mean(dim=2)
+    small = (alpha[:, :, None, None] * activation).sum(dim=1).clamp(min=0).detach()
+    # Bilinear from 2 to 4 places, centers at 0.25 and 0.75 of the side, edges held.
+    blend = torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
+    expected = blend @ small @ blend.T
+    assert expected.max() > 0
+    torch.testing.assert_close(grad_cam(model, x, target), expected)
+
+
+def test_grad_cam_says_why_it_does_not_apply():
+    model, x, target = network("mlp_gsc")
+    reason = "the model has no convolutional feature map"
+    assert EXPLAINERS["grad_cam"].applies(model) == reason
+    with pytest.raises(ValueError, match=f"grad_cam does not apply: {reason}"):
+        grad_cam(model, x, target)
+
+
+@pytest.mark.parametrize(
+    ("case", "module"), [("small_vgg", -6), ("residual_cnn", -4)], ids=["relu", "block"]
+)
+def test_last_feature_map_is_the_rectified_one_before_pooling(case, module):
+    model, x, _ = network(case)
+    with last_feature_map(model) as feature:
+        assert feature == []
+        model(x)
+    expected = model[: len(model) + module + 1](x)
+    assert expected.ndim == 4
+    torch.testing.assert_close(feature[-1], expected)
+
+
+def snapshot(model):
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return {
+        "state": {name: value.clone() for name, value in model.state_dict().items()},
+        "identity": {name: id(value) for name, value in model.named_parameters()},
+        "grad": {
+            name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()
+        },
+        "requires_grad": {name: p.requires_grad for name, p in model.named_parameters()},
+        "training": {name: module.training for name, module in model.named_modules()},
+        "hooks": {
+            name: [len(getattr(module, kind)) for kind in hooks]
+            for name, module in model.named_modules()
+        },
+    }
+
+
+def assert_untouched(before, model):
+    after = snapshot(model)
+    for part in ("identity", "requires_grad", "training", "hooks"):
+        assert before[part] == after[part], part
+    for part in ("state", "grad"):
+        assert before[part].keys() == after[part].keys()
+        for name, value in before[part].items():
+            same = after[part][name]
+            assert (value is None and same is None) or torch.equal(value, same), (part, name)
+
+
+def in_odd_state(model):
+    """Training mode with one frozen part, gradients here and there, a hook of the user's own."""
+    model.train()
+    layers = [module for module in model.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
+    layers[0].eval()
+    layers[0].weight.requires_grad_(False)
+    layers[-1].weight.grad = torch.ones_like(layers[-1].weight)
+    layers[-1].register_forward_hook(lambda module, inputs, output: None)
+    return model
+
+
+@pytest.mark.parametrize(("name", "case"), APPLICABLE)
+def test_model_and_inputs_come_back_untouched(name, case):
+    model, x, target = network(case)
+    before, inputs = snapshot(in_odd_state(model)), x.clone()
+    maps = EXPLAINERS[name].fn(model, x, target)
+    assert_untouched(before, model)
+    assert torch.equal(x, inputs)
+    assert x.grad is None
+    assert not x.requires_grad
+    assert not maps.requires_grad
+    assert maps.shape == (6, *x.shape[2:])
+    assert bool(maps.isfinite().all())
+
+
+@pytest.mark.parametrize(("name", "case"), APPLICABLE)
+@pytest.mark.parametrize("moment", ["forward", "backward", "target"])
+def test_model_comes_back_untouched_after_an_exception(name, case, moment):
+    model, x, target = network(case)
+
+    def fail(*args):
+        raise RuntimeError("planted")
+
+    if moment == "target":
+        target = target + 10  # no such class
+    else:
+        last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+        last.register_forward_hook(
+            fail
+            if moment == "forward"
+            else lambda module, inputs, output: output.register_hook(fail) and None
+        )
+    before = snapshot(in_odd_state(model))
+    with pytest.raises(RuntimeError, match="index" if moment == "target" else "planted"):
+        EXPLAINERS[name].fn(model, x, target)
+    assert_untouched(before, model)
+
+
+@pytest.mark.parametrize(("name", "case"), APPLICABLE)
+def test_maps_depend_on_the_evaluation_mode_and_the_own_sample_alone(name, case):
+    model, x, target = network(case)
+    fn = EXPLAINERS[name].fn
+    maps = fn(model, x, target)
+    scale = maps.abs().max().item()
+    for other in (
+        torch.cat([fn(model, x[i : i + 1], target[i : i + 1]) for i in range(6)]),
+        fn(model.train(), x, target),
+    ):
+        torch.testing.assert_close(maps, other, rtol=0, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("name", EXPLAINERS)
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_gradients_switched_off_by_the_caller(name, context):
+    model, x, target = network("residual_cnn")
+    expected = EXPLAINERS[name].fn(model, x, target)
+    with context():
+        assert torch.equal(EXPLAINERS[name].fn(model, x.clone(), target), expected)
+
+
+@pytest.mark.parametrize(("name", "case"), APPLICABLE)
+def test_target_class_matters(name, case):
+    model, x, target = network(case)
+    assert not torch.allclose(
+        EXPLAINERS[name].fn(model, x, target), EXPLAINERS[name].fn(model, x, target + 1)
+    )
+
+
+@pytest.mark.parametrize(("name", "case"), APPLICABLE)
+def test_a_network_of_zeros_gives_zero_maps_and_one_of_nan_no_exception(name, case):
+    model, x, target = network(case)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.zero_()
+    assert EXPLAINERS[name].fn(model, x, target).abs().max() == 0
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    assert EXPLAINERS[name].fn(model, x, target).shape == (6, *x.shape[2:])
+
+
+def test_wrong_shapes_are_refused():
+    model, x, target = network("mlp_gsc")
+    with pytest.raises(ValueError, match=r"lrp: expected x \(n, C, H, W\)"):
+        lrp(model, x[:, 0], target)
+    with pytest.raises(ValueError, match=r"gradient_x_input: expected .* target \(n,\)"):
+        gradient_x_input(model, x, target[:3])
+
+
+def test_registry_guards_names_and_results():
+    assert (
+        list(declared("explainer")) == list(EXPLAINERS) == ["lrp", "grad_cam", "gradient_x_input"]
+    )
+    assert all(declared("explainer")[name]["source"] == e.source for name, e in EXPLAINERS.items())
+    with pytest.raises(ValueError, match="kind: expected one of"):
+        declared("explainers")
+
+    def per_channel(model, x, target):
+        return x
+
+    try:
+        guarded = explainer(source="")(per_channel)
+        model, x, target = network("mlp_gsc")
+        with pytest.raises(ValueError, match=r"per_channel: returned shape \(6, 1, 15, 49\)"):
+            guarded(model, x, target)
+        with pytest.raises(ValueError, match="'per_channel' is registered already"):
+            explainer(source="")(per_channel)
+    finally:
+        del EXPLAINERS["per_channel"]
