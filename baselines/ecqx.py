@@ -1,12 +1,13 @@
 """ECQx: entropy-constrained quantization in which relevance decides which weights may be zero.
 
 Source: ECQx (arXiv 2109.04236), section 4.2. Deviations: beta is found in closed form instead of
-by trial, and ``lam`` is relative per tensor as in ``ecq``.
+by trial; weights without any relevance become zero in the order of their entropy-constrained cost,
+so that the sparsity stays inside its window; ``lam`` is relative per tensor as in ``ecq``.
 """
 
 from dataclasses import dataclass
 
-from ecqx.compression.assigners import RelevanceConstrained
+from ecqx.compression.assigners import RELEVANCE_OF, RelevanceConstrained
 from ecqx.compression.contract import Compressed, check_choice, check_range, quantizable
 from ecqx.compression.lrp import BATCH_NORM, COMPOSITES
 from ecqx.compression.relevance import STARTS
@@ -20,7 +21,8 @@ class Method:
 
     The sparsity of each tensor stays within ``p`` of the one ECQ would give it, on the side that
     ``window`` names; ``momentum`` smooths relevance over steps; ``relevance_interval`` measures it
-    every so many steps; the rest is how relevance is propagated.
+    every so many steps, on the network with the weights that ``relevance_of`` names; the rest is
+    how relevance is propagated.
     """
 
     bits: int = 4
@@ -30,6 +32,7 @@ class Method:
     rho: float = 2.0
     momentum: float = 0.1
     relevance_interval: int = 1
+    relevance_of: str = "quantized"
     composite: str = "epsilon_plus_flat"
     batch_norm: str = "merge"
     start: str = "output"
@@ -42,6 +45,7 @@ class Method:
         check_range("rho", self.rho, 1.0, 1000.0)
         check_range("momentum", self.momentum, 0.0, 0.999)
         check_range("relevance_interval", self.relevance_interval, 1, 1_000_000)
+        check_choice("relevance_of", self.relevance_of, RELEVANCE_OF)
         check_choice("composite", self.composite, tuple(COMPOSITES))
         check_choice("batch_norm", self.batch_norm, BATCH_NORM)
         check_choice("start", self.start, STARTS)
@@ -55,6 +59,7 @@ class Method:
             rho=self.rho,
             momentum=self.momentum,
             interval=self.relevance_interval,
+            relevance_of=self.relevance_of,
             composite=self.composite,
             batch_norm=self.batch_norm,
             start=self.start,

@@ -6,7 +6,8 @@ strengths) and then asked for the codes of the shadow weights after every traini
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -17,13 +18,18 @@ from ecqx.compression.grid import Grid, fit_grid
 from ecqx.compression.relevance_assignment import Window, assign_by_relevance
 
 
+RELEVANCE_OF = ("quantized", "shadow")
+
+
 class Assigner(Protocol):
     """What quantization-aware training needs to know of a method."""
 
     grids: dict[str, Grid]
 
-    def observe(self, model: torch.nn.Module, x: Tensor, y: Tensor) -> None:
-        """See the quantized model and the minibatch of a training step, before its update."""
+    def observe(
+        self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
+    ) -> None:
+        """See a training step before its update: quantized model, shadow weights, minibatch."""
 
     def codes(self, name: str, weight: Tensor) -> Tensor:
         """int32 codes, shape of ``weight``, for the shadow weight of that name."""
@@ -35,8 +41,10 @@ class Nearest:
     def __init__(self, weights: Mapping[str, Tensor], bits: int) -> None:
         self.grids = {name: fit_grid(weight, bits) for name, weight in weights.items()}
 
-    def observe(self, model: torch.nn.Module, x: Tensor, y: Tensor) -> None:
-        """Nothing to learn from a minibatch."""
+    def observe(
+        self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
+    ) -> None:
+        """Nothing to learn from a training step."""
 
     def codes(self, name: str, weight: Tensor) -> Tensor:
         return self.grids[name].nearest(weight)
@@ -60,8 +68,10 @@ class EntropyConstrained:
             strongest = lambda_max(weight, grid, information(weight, grid))
             self.lambdas[name] = lam * tensor_scale(weight.numel(), largest) * strongest
 
-    def observe(self, model: torch.nn.Module, x: Tensor, y: Tensor) -> None:
-        """Nothing to learn from a minibatch."""
+    def observe(
+        self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
+    ) -> None:
+        """Nothing to learn from a training step."""
 
     def codes(self, name: str, weight: Tensor) -> Tensor:
         grid = self.grids[name]
@@ -71,9 +81,12 @@ class EntropyConstrained:
 class RelevanceConstrained(EntropyConstrained):
     """ECQx: as ECQ, with the cost of zero priced by the relevance of each weight.
 
-    Relevance is measured on the quantized network every ``interval``-th step and smoothed:
-    R_t = (1 - momentum) R_new + momentum R_(t-1). Before the first step there is none yet, and the
-    assignment is that of ECQ.
+    Relevance is measured every ``interval``-th step and smoothed: R_t = (1 - momentum) R_new +
+    momentum R_(t-1). Before the first step there is none yet, and the assignment is that of ECQ.
+
+    It is measured with the weights that ``relevance_of`` names. Relevance is proportional to the
+    weight, so a ``quantized`` weight that is zero has none and stays among the first to be zero;
+    the ``shadow`` weight behind it keeps its relevance and can come back.
     """
 
     def __init__(
@@ -86,6 +99,7 @@ class RelevanceConstrained(EntropyConstrained):
         rho: float,
         momentum: float,
         interval: int,
+        relevance_of: str,
         composite: str,
         batch_norm: str,
         start: str,
@@ -93,11 +107,14 @@ class RelevanceConstrained(EntropyConstrained):
         super().__init__(weights, bits, lam)
         self.window, self.rho = window, rho
         self.momentum, self.interval = momentum, interval
+        self.relevance_of = relevance_of
         self.lrp = {"composite": composite, "batch_norm": batch_norm, "start": start}
         self.relevance: dict[str, Tensor] = {}
         self._steps = 0
 
-    def observe(self, model: torch.nn.Module, x: Tensor, y: Tensor) -> None:
+    def observe(
+        self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
+    ) -> None:
         due = self._steps % self.interval == 0
         self._steps += 1
         if not due:
@@ -105,7 +122,10 @@ class RelevanceConstrained(EntropyConstrained):
         # Brings in zennit, a second of start-up that the other assigners need not pay.
         from ecqx.compression.relevance import weight_relevance
 
-        for name, new in weight_relevance(model, x, y, **self.lrp).items():
+        explained = shadows if self.relevance_of == "shadow" else {}
+        with _weights_replaced(model, explained):
+            relevance = weight_relevance(model, x, y, **self.lrp)
+        for name, new in relevance.items():
             old = self.relevance.get(name)
             self.relevance[name] = new if old is None else torch.lerp(new, old, self.momentum)
 
@@ -118,3 +138,17 @@ class RelevanceConstrained(EntropyConstrained):
         return assign_by_relevance(
             weight, relevance, grid, info, self.lambdas[name], window=self.window, rho=self.rho
         )
+
+
+@contextmanager
+def _weights_replaced(model: torch.nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Run a block with other values in some of the model's parameters; nothing is copied."""
+    parameters = dict(model.named_parameters())
+    own = {name: parameters[name].data for name in weights}
+    try:
+        for name, value in weights.items():
+            parameters[name].data = value
+        yield
+    finally:
+        for name, value in own.items():
+            parameters[name].data = value

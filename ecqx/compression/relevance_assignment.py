@@ -19,6 +19,9 @@ from ecqx.compression.grid import Grid
 
 WINDOWS = ("below", "above")
 
+_SAMPLE = 4096  # values that bracket an order statistic
+_MARGIN = 200  # of them on either side: about six standard deviations of a rank
+
 
 @dataclass(frozen=True)
 class Window:
@@ -72,19 +75,21 @@ def assign_by_relevance(
     -------
     int32 Tensor, shape (*shape,): codes in [grid.low, grid.high].
     """
-    plain = assign(weight, grid, info, lam)
     magnitude = relevance.abs()
     smallest, largest = magnitude.aminmax()
     if not bool(largest.isfinite() & (largest > smallest)):
-        return plain
-    relative = magnitude / largest
-    cost = zeroing_costs(weight, grid, info, lam)
-    if cost is None:  # no level but zero is in use
-        return plain
-    cost_zero, cost_other, best_other = cost
-    zeros = window.counts(int((plain == 0).sum()), plain.numel())
-    zeroed = zero_mask(relative, cost_zero, cost_other, zeros, rho)
-    return torch.where(zeroed, 0, best_other)
+        return assign(weight, grid, info, lam)
+    costs = zeroing_costs(weight, grid, info, lam)
+    if costs is None:  # no level but zero is in use
+        return torch.zeros_like(weight, dtype=torch.int32)
+    cost_zero, cost_other, best_other = costs
+    bounds = boundaries(grid.levels(weight).to(torch.float64), info, lam).to(weight.dtype)
+    under = bounds[grid.zero - 1] if grid.zero > 0 else -torch.inf
+    upper = bounds[grid.zero] if grid.zero < grid.n_levels - 1 else torch.inf
+    ecq_zeros = int(((weight > under) & (weight <= upper)).sum())
+    zeros = window.counts(ecq_zeros, weight.numel())
+    zeroed = zero_mask(magnitude.div_(largest), cost_zero, cost_other, zeros, rho)
+    return best_other.mul_(zeroed.logical_not_())
 
 
 def zeroing_costs(
@@ -99,15 +104,13 @@ def zeroing_costs(
     if not bool(others.isfinite().any()):
         return None
     levels = grid.levels(weight)
-    index = locate(weight, boundaries(levels[keep].to(torch.float64), others, lam)).to(torch.int32)
+    index = locate(weight, boundaries(levels[keep].to(torch.float64), others, lam))
     price = (lam * info).to(weight.dtype)
-    best = index + grid.low
+    cost_other = price[keep].index_select(0, index.flatten()).view_as(weight)
+    best = index.add_(grid.low)
     best += best >= 0  # the level left out is zero
-    other_levels, other_price = levels[keep], price[keep].nan_to_num(posinf=0.0)
-    flat = index.flatten()
-    distance = weight.flatten() - other_levels.index_select(0, flat)
-    cost_other = distance.square_().add_(other_price.index_select(0, flat)).view_as(weight)
-    cost_zero = weight.square() + price[grid.zero]
+    cost_other += (weight - best * grid.step).square_()
+    cost_zero = weight.square().add_(price[grid.zero])
     return cost_zero, cost_other, best
 
 
@@ -126,8 +129,8 @@ def zero_mask(
     Returns
     -------
     bool Tensor, of the same shape. Its number of zeros is admissible, unless the window would need
-    beta > 1 (then there are fewer) or ties in relevance and cost straddle its upper end (then
-    none of the tied weights is zeroed).
+    beta > 1 (then there are fewer), or weights alike in relevance and cost straddle its end (then
+    all of these are zeroed).
     """
     fewest, most = zeros
     neutral = math.log(1 / rho) / math.log(float(relative.mean(dtype=torch.float64)))
@@ -136,16 +139,46 @@ def zero_mask(
     count = int(mask.sum())
     if fewest <= count <= most:
         return mask
-    threshold = (cost_other / (rho * cost_zero)).log_() / relative.log()
+    threshold = (cost_other / cost_zero).div_(rho).log_().div_(relative.log())
     # Full relevance makes the cost independent of beta: zeroed always or never.
-    always = rho * cost_zero < cost_other
-    threshold = torch.where(relative == 1, torch.where(always, -torch.inf, torch.inf), threshold)
-    threshold = threshold.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
-    flat = threshold.flatten()
-    if count > most:
-        return threshold < flat.kthvalue(most + 1).values
-    cut = flat.kthvalue(fewest).values
-    if bool(cut >= 1):
+    threshold.nan_to_num_(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
+    always = torch.where(rho * cost_zero < cost_other, -torch.inf, torch.inf)
+    threshold = torch.where(relative == 1, always, threshold)
+    wanted = most if count > most else fewest
+    cut = order_statistic(threshold.flatten(), wanted + (count > most))
+    if count < fewest and bool(cut >= 1):
         return threshold < 1
-    mask = threshold <= cut
-    return mask if int(mask.sum()) <= most else threshold < cut
+    mask = threshold < cut
+    missing = wanted - int(mask.sum())
+    if missing == 0:
+        return mask
+    # Weights tied at the cut, above all those of no relevance at all, become zero in the order of
+    # what the entropy-constrained cost gains by it.
+    tied = threshold == cut
+    gain = torch.where(tied, cost_zero / cost_other, torch.inf)
+    return mask | (gain <= order_statistic(gain.flatten(), missing)) & tied
+
+
+def order_statistic(values: Tensor, k: int) -> Tensor:
+    """The k-th smallest value, exactly; k counts from 1.
+
+    A sorted sample brackets it, only what lies inside the bracket is selected from (after Floyd
+    and Rivest 1975), which is several times faster than ``torch.kthvalue`` on many values.
+
+    Parameters
+    ----------
+    values : Tensor, shape (n,), without NaN
+    """
+    n = values.numel()
+    stride = n // _SAMPLE
+    if stride < 2:
+        return values.kthvalue(k).values
+    sample = values[::stride].sort().values
+    centre = (k - 1) // stride
+    low = sample[max(0, centre - _MARGIN)]
+    high = sample[min(len(sample) - 1, centre + _MARGIN)]
+    inside = values[(values >= low) & (values <= high)]
+    rank = k - int((values < low).sum())
+    if 1 <= rank <= inside.numel():
+        return inside.kthvalue(rank).values
+    return values.kthvalue(k).values  # the sample was not representative

@@ -66,7 +66,7 @@ def train_quantized(
                 total += loss.detach()
                 model.zero_grad(set_to_none=True)
                 loss.backward()
-                assigner.observe(model, x, y)
+                assigner.observe(model, shadows, x, y)
                 for name, shadow in shadows.items():
                     shadow.grad = weights[name].grad
                 optimizer.step()

@@ -20,6 +20,7 @@ def relevance_constrained(model, bits=4, lam=0.1, **options):
         "rho": 2.0,
         "momentum": 0.1,
         "interval": 1,
+        "relevance_of": "quantized",
         "composite": "epsilon_plus_flat",
         "batch_norm": "merge",
         "start": "output",
@@ -146,7 +147,7 @@ def test_sparsity_grows_with_the_constraint(small_cnn):
 def test_relevance_changes_the_assignment_inside_the_window(small_cnn, small_task):
     assigner = relevance_constrained(small_cnn, lam=0.3)
     ecq = {n: assigner.codes(n, w.detach()) for n, w in quantizable(small_cnn).items()}
-    assigner.observe(small_cnn, small_task.train.x[:32], small_task.train.y[:32])
+    assigner.observe(small_cnn, {}, small_task.train.x[:32], small_task.train.y[:32])
     ecqx = {n: assigner.codes(n, w.detach()) for n, w in quantizable(small_cnn).items()}
     assert any(not torch.equal(ecq[n], ecqx[n]) for n in ecq)
     for name in ecq:
@@ -161,7 +162,7 @@ def test_relevance_momentum_and_interval(small_cnn, small_task):
     assigner = relevance_constrained(small_cnn, momentum=0.25, interval=2)
     batches = [(x[i : i + 16], y[i : i + 16]) for i in (0, 16, 32)]
     for batch in batches:
-        assigner.observe(small_cnn, *batch)
+        assigner.observe(small_cnn, {}, *batch)
     first, third = (weight_relevance(small_cnn, *batches[i])["0.weight"] for i in (0, 2))
     expected = 0.75 * third + 0.25 * first
     assert torch.allclose(assigner.relevance["0.weight"], expected, atol=1e-7)
@@ -181,3 +182,20 @@ def test_training_uses_the_learning_rate_schedule(small_cnn, small_task):
     moves = [float((b - a).abs().max()) for a, b in zip(shadows, shadows[1:], strict=False)]
     assert len(moves) == small_task.budget.epochs * small_task.steps_per_epoch
     assert moves[-1] < 0.1 * max(moves)
+
+
+def test_relevance_of_shadow_weights(small_cnn, small_task):
+    """Zeroed weights have no relevance of their own, their shadows have."""
+    batch = (small_task.train.x[:32], small_task.train.y[:32])
+    shadows = {name: w.detach().clone() for name, w in quantizable(small_cnn).items()}
+    with torch.no_grad():
+        small_cnn[3].weight[:4] = 0
+    before = small_cnn[3].weight.data_ptr(), small_cnn[3].weight.clone()
+    zeroed = {}
+    for kind in ("quantized", "shadow"):
+        assigner = relevance_constrained(small_cnn, relevance_of=kind)
+        assigner.observe(small_cnn, shadows, *batch)
+        zeroed[kind] = assigner.relevance["3.weight"][:4].abs().sum()
+    assert zeroed["quantized"] == 0 < zeroed["shadow"]
+    assert small_cnn[3].weight.data_ptr() == before[0]
+    assert torch.equal(small_cnn[3].weight, before[1])
