@@ -17,7 +17,6 @@ from ecqx.compression.assignment import assign, information, lambda_max, tensor_
 from ecqx.compression.grid import Grid, fit_grid
 from ecqx.compression.relevance_assignment import Window, assign_by_relevance
 
-
 RELEVANCE_OF = ("quantized", "shadow")
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ecqx.compression.feature_maps import feature_layer
+
 
 @dataclass(frozen=True)
 class Explainer:
@@ -142,12 +144,17 @@ def lrp(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 def grad_cam(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """ReLU of the last convolutional feature map's channels weighted by their mean gradient.
 
-    Upsampled to the input's size bilinearly (corners not aligned). The feature map is the one that
-    `last_feature_map` describes. Never negative.
+    Upsampled to the input's size bilinearly (corners not aligned). Which feature map is the last,
+    `ecqx.compression.feature_maps.feature_layer` says. Never negative.
     """
-    with last_feature_map(model) as feature:
+    layer = model.get_submodule(feature_layer(model, x[:1].detach()))
+    found: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda module, inputs, output: found.append(output))
+    try:
         logit = _target_logits(model, x, target)
-    activation = feature[-1]
+    finally:
+        handle.remove()
+    activation = found[-1]
     (gradient,) = torch.autograd.grad(logit.sum(), activation)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     maps = (weights * activation).sum(dim=1, keepdim=True).relu()
@@ -164,40 +171,6 @@ def gradient_x_input(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Gradient of the target's logit with respect to the input, times the input."""
     (gradient,) = torch.autograd.grad(_target_logits(model, x, target).sum(), x)
     return (gradient * x).sum(dim=1)
-
-
-@contextmanager
-def last_feature_map(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect the last convolutional feature map of the forward passes made inside the context.
-
-    That is the output of the convolution executed last, or rather of the last module after it that
-    keeps its size: its normalization, the residual addition, the rectifier. So it is relu5_3 of a
-    VGG and the last block's output of a ResNet, as the Grad-CAM paper uses them.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Functions called outside modules (``torch.relu``) are not seen.
-
-    Yields
-    ------
-    list[Tensor]
-        Empty at first; after a forward pass the last element is the map, (n, channels, h, w).
-    """
-    found: list[Tensor] = []
-
-    def keep(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-        follows = bool(found) and isinstance(output, Tensor) and output.shape == found[-1].shape
-        if isinstance(module, nn.Conv2d) or follows:
-            found[:] = [output]
-
-    leaves = [module for module in model.modules() if not any(module.children())]
-    handles = [leaf.register_forward_hook(keep) for leaf in leaves]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _target_logits(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
