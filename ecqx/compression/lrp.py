@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import torch
 from zennit.canonizers import SequentialMergeBatchNorm
-from zennit.composites import EpsilonAlpha2Beta1Flat, EpsilonPlusFlat
-from zennit.core import Composite
+from zennit.composites import SpecialFirstLayerMapComposite
 from zennit.layer import Sum
-from zennit.types import Activation, AvgPool, BatchNorm, ConvolutionStandard
+from zennit.rules import Flat, Norm
+from zennit.types import Activation, AvgPool, BatchNorm, ConvolutionStandard, Linear
 
+from ecqx.compression.lrp_rules import AlphaBeta, Epsilon, Pass
+
+# The rule of convolutions; dense layers follow the epsilon rule, the first layer the flat rule.
 COMPOSITES = {
-    "epsilon_plus_flat": EpsilonPlusFlat,
-    "epsilon_alpha2_beta1_flat": EpsilonAlpha2Beta1Flat,
+    "epsilon_plus_flat": AlphaBeta(1.0, 0.0),
+    "epsilon_alpha2_beta1_flat": AlphaBeta(2.0, 1.0),
 }
 BATCH_NORM = ("merge", "pass")
 
@@ -52,7 +55,7 @@ def check_rules(model: torch.nn.Module) -> None:
         raise ValueError(f"no LRP rule for: {', '.join(missing)}")
 
 
-def composite(name: str, *, batch_norm: str = "merge") -> Composite:
+def composite(name: str, *, batch_norm: str = "merge") -> SpecialFirstLayerMapComposite:
     """A zennit composite: which rule each layer of a network follows.
 
     Parameters
@@ -73,4 +76,13 @@ def composite(name: str, *, batch_norm: str = "merge") -> Composite:
             f"batch_norm: {batch_norm!r} is unknown, expected one of {', '.join(BATCH_NORM)}"
         )
     canonizers = [SequentialMergeBatchNorm()] if batch_norm == "merge" else []
-    return COMPOSITES[name](canonizers=canonizers)
+    layer_map = [
+        (Activation, Pass()),
+        (Sum, Norm()),
+        (AvgPool, Norm()),
+        (BatchNorm, Pass()),
+        (ConvolutionStandard, COMPOSITES[name]),
+        (torch.nn.Linear, Epsilon()),
+    ]
+    # zennit's type Linear includes convolutions.
+    return SpecialFirstLayerMapComposite(layer_map, [(Linear, Flat())], canonizers=canonizers)

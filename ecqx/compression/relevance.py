@@ -10,6 +10,7 @@ from torch import Tensor
 from zennit.types import ConvolutionStandard
 
 from ecqx.compression import lrp
+from ecqx.compression.lrp_rules import weight_gradient
 
 STARTS = ("output", "ones", "probability")
 _EPSILON = 1e-6
@@ -73,7 +74,7 @@ def weight_relevance(
             ratio = relevance_out / (output + _EPSILON * output.sign())
             # z = 0 carries no relevance; without this 0 / 0 would spread NaN.
             ratio = torch.where(output == 0, 0.0, ratio)
-            relevance[name] = layer.weight.detach() * _weight_gradient(layer, activation, ratio)
+            relevance[name] = layer.weight.detach() * weight_gradient(layer, activation, ratio)
     return relevance
 
 
@@ -115,13 +116,3 @@ def _start_relevance(logits: Tensor, target: Tensor, start: str) -> Tensor:
         "probability": lambda: logits.softmax(1),
     }[start]()
     return chosen * value / len(logits)
-
-
-def _weight_gradient(layer: torch.nn.Module, activation: Tensor, grad: Tensor) -> Tensor:
-    """Gradient of <layer(activation), grad> with respect to the layer's weight."""
-    if isinstance(layer, torch.nn.Linear):
-        return grad.flatten(0, -2).T @ activation.flatten(0, -2)
-    weight = layer.weight.detach().requires_grad_()
-    # The layer's own forward knows its padding mode, stride, dilation and groups.
-    output = layer._conv_forward(activation, weight, None)
-    return torch.autograd.grad(output, weight, grad)[0]

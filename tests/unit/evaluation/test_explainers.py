@@ -216,13 +216,16 @@ def test_model_comes_back_untouched_after_an_exception(name, case, moment):
         target = target + 10  # no such class
     else:
         last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-        last.register_forward_hook(
-            fail
-            if moment == "forward"
-            else lambda module, inputs, output: (
-                (output.register_hook(fail) if output.requires_grad else None) and None
+        if moment == "forward":
+            last.register_forward_hook(fail)
+        else:
+            # on the input: what a layer's own graph does, LRP does not run
+            last.register_forward_pre_hook(
+                lambda module, inputs: (
+                    inputs[0].register_hook(fail) if inputs[0].requires_grad else None
+                )
+                and None
             )
-        )
     before = snapshot(in_odd_state(model))
     with pytest.raises(RuntimeError, match="index" if moment == "target" else "planted"):
         EXPLAINERS[name].fn(model, x, target)

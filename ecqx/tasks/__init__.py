@@ -1,0 +1,1 @@
+"""Data sets, models and full-precision training: what there is to compress."""

@@ -1,0 +1,91 @@
+"""From one-second clips to the features of keyword spotting, and background noise for clips."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SAMPLE_RATE = 16_000  # Hz
+CLIP_SAMPLES = SAMPLE_RATE  # one second
+N_MFCC = 15
+_WINDOW = 640  # samples, 40 ms
+_HOP = 320  # samples, 20 ms
+
+
+def mfcc(clips: Tensor) -> Tensor:
+    """Mel-frequency cepstral coefficients, windows of 40 ms every 20 ms, none over the edges.
+
+    Parameters
+    ----------
+    clips : float32 Tensor, shape (n, 16000), full scale 1
+
+    Returns
+    -------
+    float32 Tensor, shape (n, 1, 15, 49): coefficient by frame.
+    """
+    from torchaudio.transforms import MFCC
+
+    transform = MFCC(
+        sample_rate=SAMPLE_RATE,
+        n_mfcc=N_MFCC,
+        # the default, decibels, is clipped relative to the loudest clip of the same call
+        log_mels=True,
+        melkwargs={
+            "n_fft": _WINDOW,
+            "hop_length": _HOP,
+            "n_mels": 40,
+            "f_min": 20.0,
+            "center": False,
+        },
+    )
+    return torch.cat([transform(part) for part in clips.split(256)]).unsqueeze(1)
+
+
+def feature_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of every coefficient over clips and frames, (1, 1, C, 1)."""
+    return (
+        features.mean(dim=(0, 3), keepdim=True),
+        features.std(dim=(0, 3), keepdim=True),
+    )
+
+
+def colored_noise(exponent: Tensor, rng: torch.Generator) -> Tensor:
+    """Noise whose power falls with frequency as f**-exponent: 0 white, 1 pink, 2 brown.
+
+    Parameters
+    ----------
+    exponent : Tensor, shape (n,)
+    rng : torch.Generator
+
+    Returns
+    -------
+    float32 Tensor, shape (n, 16000), root mean square 1 in every row.
+    """
+    white = torch.randn(len(exponent), CLIP_SAMPLES, generator=rng)
+    spectrum = torch.fft.rfft(white)
+    frequency = torch.fft.rfftfreq(CLIP_SAMPLES, 1 / SAMPLE_RATE)
+    # below the audible range a steep slope would leave nothing of the rest
+    frequency = frequency.clamp(min=20.0)
+    shaped = spectrum * frequency ** (-exponent[:, None] / 2)
+    noise = torch.fft.irfft(shaped, n=CLIP_SAMPLES)
+    return noise / rms(noise)
+
+
+def rms(clips: Tensor) -> Tensor:
+    """Root mean square of every row, shape (n, 1)."""
+    return clips.square().mean(dim=1, keepdim=True).sqrt()
+
+
+def shift_frames(x: Tensor, furthest: int, rng: torch.Generator) -> Tensor:
+    """Move every sample along time by up to ``furthest`` frames, repeating the edge frame.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, C, H, frames)
+    furthest : int
+    rng : torch.Generator
+    """
+    n, channels, height, frames = x.shape
+    shift = torch.randint(-furthest, furthest + 1, (n, 1), generator=rng).to(x.device)
+    source = (torch.arange(frames, device=x.device) - shift).clamp(0, frames - 1)
+    return x.gather(3, source[:, None, None, :].expand(n, channels, height, frames))

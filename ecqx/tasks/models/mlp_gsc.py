@@ -1,0 +1,24 @@
+"""Multilayer perceptron for keyword spotting: hidden layers 512-512-256-256-128-128.
+
+With 15 MFCCs x 49 frames and twelve classes it is MLP_GSC, 735-512-512-256-256-128-128-12
+(arXiv 2109.04236, section 5.1).
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+_HIDDEN = (512, 512, 256, 256, 128, 128)
+
+
+def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+    """Untrained network; logits of shape (n, n_classes)."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    width = math.prod(input_shape)
+    for hidden in _HIDDEN:
+        layers += [nn.Linear(width, hidden), nn.ReLU()]
+        width = hidden
+    layers.append(nn.Linear(width, n_classes))
+    return nn.Sequential(*layers)

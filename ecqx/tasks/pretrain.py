@@ -1,0 +1,128 @@
+"""Full-precision training: where every compression starts, and what it is compared with."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ecqx.seeding import global_seed
+from ecqx.tasks.task import Task, predict
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A trained network and how it came about.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The checkpoint of the chosen epoch, in evaluation mode.
+    history : list of dict
+        One row per epoch: epoch (from 1), learning_rate (of its last step), train_loss,
+        validation_loss, validation_score.
+    epoch : int
+        The chosen epoch, from 1.
+    """
+
+    model: nn.Module
+    history: list[dict[str, float]]
+    epoch: int
+
+
+def pretrain(
+    build: Callable[[tuple[int, int, int], int], nn.Module],
+    task: Task,
+    rng: torch.Generator,
+    weight_decay: float = 0.0,
+) -> Pretrained:
+    """Train a new network with Adam and keep the epoch that is best on validation.
+
+    Parameters
+    ----------
+    build : callable (input_shape, n_classes) -> nn.Module
+    task : Task
+        Its budget is spent here.
+    rng : torch.Generator
+        Source of all randomness: initialisation, order of the batches, augmentation, dropout.
+        Torch's global generators come back as they were.
+    weight_decay : float, at least 0
+        Decoupled from the gradient (AdamW, Loshchilov and Hutter 2019), and spared on biases and
+        normalisation, which it would only pull away from where the data put them.
+
+    Returns
+    -------
+    Pretrained
+        The checkpoint has the best validation score, the lowest validation loss among equals.
+
+    Raises
+    ------
+    ValueError: weight_decay negative.
+    FloatingPointError: the loss stopped being finite.
+    """
+    if weight_decay < 0:
+        raise ValueError(f"weight_decay is {weight_decay}, expected at least 0")
+    with global_seed(rng):
+        model = build(task.input_shape, task.n_classes)
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": [p for p in model.parameters() if p.ndim > 1]},
+                {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+            ],
+            lr=task.budget.learning_rate,
+            weight_decay=weight_decay,
+            fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            optimizer, T_max=task.budget.epochs * task.steps_per_epoch
+        )
+        history: list[dict[str, float]] = []
+        best, best_epoch, checkpoint = (-math.inf, -math.inf), 0, {}
+        for epoch in range(1, task.budget.epochs + 1):
+            learning_rate, train_loss = _train_epoch(model, task, rng, optimizer, schedule)
+            logits = predict(model, task.validation.x)
+            validation_loss = task.loss(logits, task.validation.y).item()
+            score = task.score(logits, task.validation.y)
+            if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+                raise FloatingPointError(f"{task.name}: loss not finite in epoch {epoch}")
+            history.append(
+                {
+                    "epoch": epoch,
+                    "learning_rate": learning_rate,
+                    "train_loss": train_loss,
+                    "validation_loss": validation_loss,
+                    "validation_score": score,
+                }
+            )
+            if (score, -validation_loss) > best:
+                best, best_epoch = (score, -validation_loss), epoch
+                checkpoint = copy.deepcopy(model.state_dict())
+    model.load_state_dict(checkpoint)
+    # the last gradients belong to another epoch's weights
+    model.zero_grad(set_to_none=True)
+    return Pretrained(model.eval(), history, best_epoch)
+
+
+def _train_epoch(
+    model: nn.Module,
+    task: Task,
+    rng: torch.Generator,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> tuple[float, float]:
+    """One pass over the training data; (learning rate of the last step, mean loss per sample)."""
+    model.train()
+    loss_sum, n_samples = 0.0, 0
+    for x, y in task.batches(rng):
+        learning_rate = schedule.get_last_lr()[0]
+        optimizer.zero_grad()
+        loss = task.loss(model(x), y)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        loss_sum, n_samples = loss_sum + loss.item() * len(y), n_samples + len(y)
+    return learning_rate, loss_sum / n_samples

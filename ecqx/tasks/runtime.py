@@ -1,0 +1,35 @@
+"""Settings of a process, made once before any computation, so that results do not depend on it."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+
+def limit_threads(n: int) -> None:
+    """Let torch use ``n`` threads within one operation.
+
+    The order of summation, and so the last bits of a result, depends on this number: with one
+    thread per job the results are the same bytes however many jobs run beside each other.
+
+    Raises
+    ------
+    ValueError: n below 1.
+    """
+    if n < 1:
+        raise ValueError(f"number of threads is {n}, expected at least 1")
+    torch.set_num_threads(n)
+
+
+def make_deterministic() -> None:
+    """Prefer algorithms that give the same result on every call, and say where there is none.
+
+    Affects GPUs; on the CPU torch is deterministic for a fixed number of threads.
+    """
+    # cuBLAS is deterministic only with a fixed workspace, and reads this when it starts
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # would overwrite every new buffer with NaN to expose reads of uninitialised memory: slow
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False

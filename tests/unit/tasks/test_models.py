@@ -1,0 +1,119 @@
+import pytest
+import torch
+from torch import nn
+from zennit.layer import Sum
+
+from ecqx.tasks import models
+
+TASKS = {
+    "mlp_gsc": ((1, 15, 49), 12),
+    "small_vgg": ((1, 32, 32), 10),
+    "residual_cnn": ((1, 8, 8), 10),
+}
+LEAVES = (
+    *(nn.Linear, nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d),
+    *(nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, Sum),
+)
+
+
+@pytest.fixture(params=models.names())
+def built(request):
+    input_shape, n_classes = TASKS[request.param]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return models.get(request.param).build(input_shape, n_classes), input_shape, n_classes
+
+
+def leaves(model):
+    return [module for module in model.modules() if not list(module.children())]
+
+
+def test_logits_and_gradients(built):
+    model, input_shape, n_classes = built
+    x = torch.randn(4, *input_shape)
+    logits = model(x)
+    assert logits.shape == (4, n_classes)
+    logits.square().sum().backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in model.parameters())
+    assert torch.isfinite(logits).all()
+
+
+def test_layers_are_those_that_have_relevance_rules(built):
+    for module in leaves(built[0]):
+        assert isinstance(module, LEAVES), module
+        assert not getattr(module, "inplace", False)
+
+
+def test_every_module_is_used_once(built):
+    model, input_shape, _ = built
+    calls = {module: 0 for module in leaves(model)}
+
+    def count(module, *_):
+        calls[module] += 1
+
+    handles = [module.register_forward_hook(count) for module in calls]
+    model(torch.randn(2, *input_shape))
+    for handle in handles:
+        handle.remove()
+    assert set(calls.values()) == {1}
+
+
+def test_batch_norm_follows_its_convolution_in_the_same_sequence(built):
+    followed = 0
+    for container in built[0].modules():
+        children = list(container.children())
+        for before, module in zip([None, *children], children, strict=False):
+            if isinstance(module, nn.BatchNorm2d):
+                assert isinstance(container, nn.Sequential)
+                assert isinstance(before, nn.Conv2d)
+                assert before.out_channels == module.num_features and before.bias is None
+                followed += 1
+    assert followed == sum(isinstance(m, nn.BatchNorm2d) for m in built[0].modules())
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_the_global_generator_decides_the_initialisation(name):
+    def parameters(seed):
+        torch.manual_seed(seed)
+        model = models.get(name).build(*TASKS[name])
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    with torch.random.fork_rng():
+        first, again, other = (parameters(seed) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_mlp_gsc_has_the_layers_of_the_paper():
+    model = models.get("mlp_gsc").build(*TASKS["mlp_gsc"])
+    linear = [m for m in model if isinstance(m, nn.Linear)]
+    widths = [linear[0].in_features, *(m.out_features for m in linear)]
+    assert widths == [735, 512, 512, 256, 256, 128, 128, 12]
+
+
+def test_residual_cnn_adds_what_it_skips():
+    """With a branch that returns nothing, a block passes on its (non-negative) input."""
+    model = models.get("residual_cnn").build(*TASKS["residual_cnn"]).eval()
+    blocks = [m for m in model if hasattr(m, "branch")]
+    assert len(blocks) == 2
+    for block in blocks:
+        nn.init.zeros_(block.branch[-1].weight)
+        x = torch.rand(3, block.branch[0].in_channels, 4, 4)
+        assert torch.equal(block(x), x)
+        nn.init.ones_(block.branch[-1].bias)
+        torch.testing.assert_close(block(x), x + 1)
+
+
+def test_small_vgg_keeps_an_8x8_map_for_its_last_convolution():
+    model = models.get("small_vgg").build(*TASKS["small_vgg"])
+    shapes = []
+    for module in model:
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda *call: shapes.append(tuple(call[2].shape[2:])))
+    model(torch.zeros(1, 1, 32, 32))
+    assert shapes == [(16, 16), (16, 16), (8, 8)]
+
+
+def test_small_vgg_refuses_sides_that_it_cannot_halve():
+    with pytest.raises(ValueError, match="inputs are 30x32, expected multiples of 8"):
+        models.get("small_vgg").build((1, 30, 32), 10)
