@@ -121,7 +121,9 @@ def zero_mask(
 
     Parameters
     ----------
-    relative : Tensor, relevance over its maximum, in [0, 1], not constant
+    relative : Tensor, relevance over its maximum, in [0, 1], not constant; altered. Values are
+        kept off 0 and 1 by one float: weights of no relevance then still differ by their costs,
+        where the rule would zero them all at once.
     cost_zero, cost_other : Tensor, of the same shape
     zeros : smallest and largest admissible number of zeros
     rho : float > 0
@@ -135,28 +137,16 @@ def zero_mask(
     fewest, most = zeros
     neutral = math.log(1 / rho) / math.log(float(relative.mean(dtype=torch.float64)))
     neutral = min(max(neutral, 0.0), 1.0)
-    mask = rho * relative.pow(neutral) * cost_zero < cost_other
+    real = torch.finfo(relative.dtype)
+    log_relevance = relative.clamp_(real.tiny, 1 - real.eps / 2).log_()
+    threshold = (cost_other / cost_zero).div_(rho).log_().div_(log_relevance)
+    mask = threshold < neutral
     count = int(mask.sum())
-    if fewest <= count <= most:
-        return mask
-    threshold = (cost_other / cost_zero).div_(rho).log_().div_(relative.log())
-    # Full relevance makes the cost independent of beta: zeroed always or never.
-    threshold.nan_to_num_(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
-    always = torch.where(rho * cost_zero < cost_other, -torch.inf, torch.inf)
-    threshold = torch.where(relative == 1, always, threshold)
-    wanted = most if count > most else fewest
-    cut = order_statistic(threshold.flatten(), wanted + (count > most))
-    if count < fewest and bool(cut >= 1):
-        return threshold < 1
-    mask = threshold < cut
-    missing = wanted - int(mask.sum())
-    if missing == 0:
-        return mask
-    # Weights tied at the cut, above all those of no relevance at all, become zero in the order of
-    # what the entropy-constrained cost gains by it.
-    tied = threshold == cut
-    gain = torch.where(tied, cost_zero / cost_other, torch.inf)
-    return mask | (gain <= order_statistic(gain.flatten(), missing)) & tied
+    if count > most:
+        return threshold <= order_statistic(threshold.flatten(), most) if most else mask.zero_()
+    if count < fewest:
+        return threshold <= order_statistic(threshold.flatten(), fewest).clamp(max=1.0)
+    return mask
 
 
 def order_statistic(values: Tensor, k: int) -> Tensor:

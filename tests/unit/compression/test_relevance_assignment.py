@@ -65,7 +65,7 @@ def test_the_mask_is_that_of_the_admissible_beta_nearest_to_neutral(case, streng
     relative = relative / relative.max()
     most = int((assign(weight, grid, info, lam) == 0).sum())
     fewest = max(0, most - weight.numel() // 10)
-    mask = zero_mask(relative, cost_zero, cost_other, (fewest, most), 2.0)
+    mask = zero_mask(relative.clone(), cost_zero, cost_other, (fewest, most), 2.0)
     neutral = min(float(torch.log(torch.tensor(0.5)) / relative.mean().log()), 1.0)
     counts = [
         (abs(beta - neutral), int(zero_mask_at(beta, relative, cost_zero, cost_other, 2.0).sum()))
