@@ -7,11 +7,12 @@ so that the sparsity stays inside its window; ``lam`` is relative per tensor as 
 
 from dataclasses import dataclass
 
-from ecqx.compression.assigners import RELEVANCE_OF, RelevanceConstrained
+from ecqx.compression.assigners import RelevanceConstrained
 from ecqx.compression.contract import Compressed, check_choice, check_range, quantizable
 from ecqx.compression.lrp import BATCH_NORM, COMPOSITES
 from ecqx.compression.relevance import STARTS
 from ecqx.compression.relevance_assignment import WINDOWS, Window
+from ecqx.compression.relevance_sources import RELEVANCE_OF, SOURCES, relevance_source
 from ecqx.compression.training import train_quantized
 
 
@@ -20,9 +21,9 @@ class Method:
     """As ECQ, with the cost of zero multiplied by rho * relevance^beta.
 
     The sparsity of each tensor stays within ``p`` of the one ECQ would give it, on the side that
-    ``window`` names; ``momentum`` smooths relevance over steps; ``relevance_interval`` measures it
-    every so many steps, on the network with the weights that ``relevance_of`` names; the rest is
-    how relevance is propagated.
+    ``window`` names. ``relevance`` is LRP or a control, see ``ecqx.compression.relevance_sources``;
+    ``relevance_of`` names the weights it belongs to; ``momentum`` smooths it over steps;
+    ``relevance_interval`` measures it every so many steps; the rest is how LRP propagates.
     """
 
     bits: int = 4
@@ -30,6 +31,7 @@ class Method:
     p: float = 0.1
     window: str = "below"
     rho: float = 2.0
+    relevance: str = "lrp"
     momentum: float = 0.1
     relevance_interval: int = 1
     relevance_of: str = "quantized"
@@ -43,6 +45,7 @@ class Method:
         check_range("p", self.p, 0.0, 1.0)
         check_choice("window", self.window, WINDOWS)
         check_range("rho", self.rho, 1.0, 1000.0)
+        check_choice("relevance", self.relevance, SOURCES)
         check_range("momentum", self.momentum, 0.0, 0.999)
         check_range("relevance_interval", self.relevance_interval, 1, 1_000_000)
         check_choice("relevance_of", self.relevance_of, RELEVANCE_OF)
@@ -51,17 +54,22 @@ class Method:
         check_choice("start", self.start, STARTS)
 
     def compress(self, model, task, rng) -> Compressed:
-        assigner = RelevanceConstrained(
-            quantizable(model),
-            self.bits,
-            self.lam,
-            window=Window(self.window, self.p),
-            rho=self.rho,
-            momentum=self.momentum,
-            interval=self.relevance_interval,
+        source = relevance_source(
+            self.relevance,
             relevance_of=self.relevance_of,
             composite=self.composite,
             batch_norm=self.batch_norm,
             start=self.start,
+            rng=rng,
+        )
+        assigner = RelevanceConstrained(
+            quantizable(model),
+            self.bits,
+            self.lam,
+            source,
+            window=Window(self.window, self.p),
+            rho=self.rho,
+            momentum=self.momentum,
+            interval=self.relevance_interval,
         )
         return train_quantized(model, task, assigner, rng)

@@ -6,8 +6,7 @@ strengths) and then asked for the codes of the shadow weights after every traini
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -16,8 +15,7 @@ from torch import Tensor
 from ecqx.compression.assignment import assign, information, lambda_max, tensor_scale
 from ecqx.compression.grid import Grid, fit_grid
 from ecqx.compression.relevance_assignment import Window, assign_by_relevance
-
-RELEVANCE_OF = ("quantized", "shadow")
+from ecqx.compression.relevance_sources import RelevanceSource
 
 
 class Assigner(Protocol):
@@ -83,9 +81,9 @@ class RelevanceConstrained(EntropyConstrained):
     Relevance is measured every ``interval``-th step and smoothed: R_t = (1 - momentum) R_new +
     momentum R_(t-1). Before the first step there is none yet, and the assignment is that of ECQ.
 
-    It is measured with the weights that ``relevance_of`` names. Relevance is proportional to the
-    weight, so a ``quantized`` weight that is zero has none and stays among the first to be zero;
-    the ``shadow`` weight behind it keeps its relevance and can come back.
+    Parameters
+    ----------
+    source : where relevance comes from, see :mod:`ecqx.compression.relevance_sources`
     """
 
     def __init__(
@@ -93,40 +91,27 @@ class RelevanceConstrained(EntropyConstrained):
         weights: Mapping[str, Tensor],
         bits: int,
         lam: float,
+        source: RelevanceSource,
         *,
         window: Window,
         rho: float,
         momentum: float,
         interval: int,
-        relevance_of: str,
-        composite: str,
-        batch_norm: str,
-        start: str,
     ) -> None:
         super().__init__(weights, bits, lam)
-        self.window, self.rho = window, rho
+        self.source, self.window, self.rho = source, window, rho
         self.momentum, self.interval = momentum, interval
-        self.relevance_of = relevance_of
-        self.lrp = {"composite": composite, "batch_norm": batch_norm, "start": start}
         self.relevance: dict[str, Tensor] = {}
         self._steps = 0
 
     def observe(
         self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
     ) -> None:
-        due = self._steps % self.interval == 0
+        if self._steps % self.interval == 0:
+            for name, new in self.source(model, shadows, x, y).items():
+                old = self.relevance.get(name)
+                self.relevance[name] = new if old is None else torch.lerp(new, old, self.momentum)
         self._steps += 1
-        if not due:
-            return
-        # Brings in zennit, a second of start-up that the other assigners need not pay.
-        from ecqx.compression.relevance import weight_relevance
-
-        explained = shadows if self.relevance_of == "shadow" else {}
-        with _weights_replaced(model, explained):
-            relevance = weight_relevance(model, x, y, **self.lrp)
-        for name, new in relevance.items():
-            old = self.relevance.get(name)
-            self.relevance[name] = new if old is None else torch.lerp(new, old, self.momentum)
 
     def codes(self, name: str, weight: Tensor) -> Tensor:
         relevance = self.relevance.get(name)
@@ -137,17 +122,3 @@ class RelevanceConstrained(EntropyConstrained):
         return assign_by_relevance(
             weight, relevance, grid, info, self.lambdas[name], window=self.window, rho=self.rho
         )
-
-
-@contextmanager
-def _weights_replaced(model: torch.nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Run a block with other values in some of the model's parameters; nothing is copied."""
-    parameters = dict(model.named_parameters())
-    own = {name: parameters[name].data for name in weights}
-    try:
-        for name, value in weights.items():
-            parameters[name].data = value
-        yield
-    finally:
-        for name, value in own.items():
-            parameters[name].data = value

@@ -9,23 +9,23 @@ import torch
 from ecqx.compression.assigners import EntropyConstrained, Nearest, RelevanceConstrained
 from ecqx.compression.contract import Diverged, Quantized, quantizable
 from ecqx.compression.relevance_assignment import Window
+from ecqx.compression.relevance_sources import SOURCES, relevance_source
 from ecqx.compression.training import quantize_once, train_quantized, zero_share
 from ecqx.seeding import generator
 from ecqx.tasks.task import Budget, predict
 
 
-def relevance_constrained(model, bits=4, lam=0.1, **options):
-    options = {
-        "window": Window("below", 0.1),
-        "rho": 2.0,
-        "momentum": 0.1,
-        "interval": 1,
-        "relevance_of": "quantized",
-        "composite": "epsilon_plus_flat",
-        "batch_norm": "merge",
-        "start": "output",
-    } | options
-    return RelevanceConstrained(quantizable(model), bits, lam, **options)
+def relevance_constrained(model, bits=4, lam=0.1, relevance="lrp", of="quantized", **options):
+    source = relevance_source(
+        relevance,
+        relevance_of=of,
+        composite="epsilon_plus_flat",
+        batch_norm="merge",
+        start="output",
+        rng=generator("t"),
+    )
+    options = {"window": Window("below", 0.1), "rho": 2.0, "momentum": 0.1, "interval": 1} | options
+    return RelevanceConstrained(quantizable(model), bits, lam, source, **options)
 
 
 class Recording(Nearest):
@@ -193,9 +193,81 @@ def test_relevance_of_shadow_weights(small_cnn, small_task):
     before = small_cnn[3].weight.data_ptr(), small_cnn[3].weight.clone()
     zeroed = {}
     for kind in ("quantized", "shadow"):
-        assigner = relevance_constrained(small_cnn, relevance_of=kind)
+        assigner = relevance_constrained(small_cnn, of=kind)
         assigner.observe(small_cnn, shadows, *batch)
         zeroed[kind] = assigner.relevance["3.weight"][:4].abs().sum()
     assert zeroed["quantized"] == 0 < zeroed["shadow"]
     assert small_cnn[3].weight.data_ptr() == before[0]
     assert torch.equal(small_cnn[3].weight, before[1])
+
+
+def observed(model, task, relevance, of="shadow"):
+    """Relevance of the first batch, and the gradients and weights it was taken from."""
+    x, y = task.train.x[:32], task.train.y[:32]
+    model.eval().zero_grad()  # batch statistics would drift from call to call
+    task.loss(model(x), y).backward()
+    shadows = {name: w.detach() + 0.01 for name, w in quantizable(model).items()}
+    assigner = relevance_constrained(model, relevance=relevance, of=of)
+    assigner.observe(model, shadows, x, y)
+    return assigner.relevance, shadows
+
+
+@pytest.mark.parametrize("of", ["quantized", "shadow"])
+@pytest.mark.parametrize(
+    ("relevance", "formula"),
+    [
+        ("magnitude", lambda w, g: w.abs()),
+        ("gradient", lambda w, g: (w * g).abs()),
+        ("fisher", lambda w, g: w**2 * g**2),
+    ],
+)
+def test_controls_follow_their_formulas(relevance, formula, of, small_cnn, small_task):
+    found, shadows = observed(small_cnn, small_task, relevance, of)
+    for name, weight in quantizable(small_cnn).items():
+        value = shadows[name] if of == "shadow" else weight.detach()
+        assert torch.allclose(found[name], formula(value, weight.grad))
+        assert found[name].std() > 0
+
+
+def test_shuffled_relevance_keeps_the_values_and_loses_the_places(small_cnn, small_task):
+    straight, _ = observed(small_cnn, small_task, "lrp")
+    shuffled, _ = observed(small_cnn, small_task, "shuffled")
+    again, _ = observed(small_cnn, small_task, "shuffled")
+    for name, value in straight.items():
+        assert torch.equal(value.flatten().sort().values, shuffled[name].flatten().sort().values)
+        assert not torch.equal(value, shuffled[name])
+        assert torch.equal(shuffled[name], again[name])
+
+
+@pytest.mark.parametrize("of", ["quantized", "shadow"])
+def test_constant_relevance_is_ecq_bit_for_bit(of, small_cnn, small_task):
+    results = []
+    for kind in ("ecq", "constant"):
+        model = copy.deepcopy(small_cnn)
+        assigner = (
+            EntropyConstrained(quantizable(model), 4, 0.2)
+            if kind == "ecq"
+            else relevance_constrained(model, lam=0.2, relevance="constant", of=of)
+        )
+        results.append(train_quantized(model, small_task, assigner, generator("t")))
+    assert results[0].epoch == results[1].epoch
+    for name, entry in results[0].tensors.items():
+        other = results[1].tensors[name]
+        if isinstance(entry, Quantized):
+            assert entry.step == other.step
+            assert torch.equal(entry.codes, other.codes)
+        else:
+            assert torch.equal(entry, other)
+
+
+def test_every_source_trains(small_cnn, small_task):
+    for relevance in SOURCES:
+        model = copy.deepcopy(small_cnn)
+        assigner = relevance_constrained(model, lam=0.2, relevance=relevance, of="shadow")
+        result = train_quantized(model, small_task, assigner, generator("t"))
+        assert len(result.history) == small_task.budget.epochs
+
+
+def test_an_unknown_source_is_named(small_cnn):
+    with pytest.raises(ValueError, match="relevance: 'taylor' is unknown"):
+        relevance_constrained(small_cnn, relevance="taylor")
