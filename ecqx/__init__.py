@@ -7,3 +7,12 @@ localisation), ``ecqx.compression`` (method contract, quantization-aware trainin
 """
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    # The one call of the library, without the cost of torch where only the name ecqx is needed.
+    if name == "compress":
+        from ecqx.compression.api import compress
+
+        return compress
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,8 +33,13 @@ class Grid:
         return (codes * self.step).to(like.dtype)
 
     def nearest(self, weight: Tensor) -> Tensor:
-        """Code of the nearest level, int32, shape of ``weight``; ties go to the even code."""
-        return (weight / self.step).round_().clamp_(self.low, self.high).to(torch.int32)
+        """Code of the nearest level, int32, shape of ``weight``; ties go to the even code.
+
+        NaN becomes zero: a diverging training is noticed by its loss, once per epoch, without a
+        look at every tensor of every step.
+        """
+        codes = (weight / self.step).round_().clamp_(self.low, self.high)
+        return codes.nan_to_num_(nan=0.0).to(torch.int32)
 
 
 def fit_grid(weight: Tensor, bits: int) -> Grid:

@@ -168,10 +168,17 @@ def test_relevance_momentum_and_interval(small_cnn, small_task):
     assert torch.allclose(assigner.relevance["0.weight"], expected, atol=1e-7)
 
 
-def test_divergence_is_reported(small_cnn, small_task):
+@pytest.mark.parametrize("kind", ["nearest", "ecq", "ecqx"])
+def test_divergence_is_reported(kind, small_cnn, small_task):
+    weights = quantizable(small_cnn)
+    assigner = {
+        "nearest": lambda: Nearest(weights, 4),
+        "ecq": lambda: EntropyConstrained(weights, 4, 0.1),
+        "ecqx": lambda: relevance_constrained(small_cnn),
+    }[kind]()
     task = dataclasses.replace(small_task, loss=lambda logits, y: logits.sum() * float("nan"))
     with pytest.raises(Diverged, match="training loss became nan in epoch 1"):
-        train_quantized(small_cnn, task, Nearest(quantizable(small_cnn), 4), generator("t"))
+        train_quantized(small_cnn, task, assigner, generator("t"))
 
 
 def test_training_uses_the_learning_rate_schedule(small_cnn, small_task):
