@@ -31,6 +31,8 @@ _ROUTING = (
     torch.nn.AdaptiveMaxPool2d,
     torch.nn.Flatten,
     torch.nn.Unflatten,
+    torch.nn.ZeroPad2d,
+    torch.nn.ZeroPad3d,
     torch.nn.Identity,
     torch.nn.Dropout,
     torch.nn.Dropout2d,

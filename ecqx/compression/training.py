@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -15,6 +16,65 @@ from ecqx.tasks.task import Task, predict
 Penalty = Callable[[Tensor, Tensor], Tensor]
 
 
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class QuantizedTraining:
+    """A network whose weights are always on their grids, one optimizer step at a time.
+
+    Full-precision shadow weights are kept beside the model. The forward and backward pass use the
+    quantized weights; the gradient with respect to a quantized weight moves its shadow unchanged
+    (straight-through estimator); after each step the shadows are assigned to levels anew. Adam,
+    cosine annealing to zero over all steps.
+
+    Source: ECQx (arXiv 2109.04236), section 4.2; Bengio et al. 2013 for the estimator.
+
+    Parameters
+    ----------
+    model : the network to train; it is altered.
+    assigner : built from this model's full-precision weights
+    learning_rate : of the first step
+    total_steps : steps until the learning rate is zero
+    """
+
+    def __init__(
+        self, model: torch.nn.Module, assigner: Assigner, learning_rate: float, total_steps: int
+    ) -> None:
+        self.model, self.assigner = model, assigner
+        self.weights = quantizable(model)
+        self.shadows = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        others = [p for name, p in model.named_parameters() if name not in self.weights]
+        self.optimizer = torch.optim.Adam(
+            [*self.shadows.values(), *others], lr=learning_rate, fused=True
+        )
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, total_steps)
+        self._requantize()
+
+    def step(self, loss_function: Loss, x: Tensor, y: Tensor, penalty: Penalty | None) -> Tensor:
+        """One minibatch; its loss, detached."""
+        logits = self.model(x)
+        loss = loss_function(logits, y)
+        if penalty is not None:
+            loss = loss + penalty(x, logits)
+        self.model.zero_grad(set_to_none=True)
+        loss.backward()
+        self.assigner.observe(self.model, self.shadows, x, y)
+        for name, shadow in self.shadows.items():
+            shadow.grad = self.weights[name].grad
+        self.optimizer.step()
+        self.schedule.step()
+        self._requantize()
+        return loss.detach()
+
+    @torch.no_grad()
+    def _requantize(self) -> None:
+        """Put the model's weights on the levels of their shadows."""
+        self.codes = {}
+        for name, weight in self.weights.items():
+            self.codes[name] = self.assigner.codes(name, self.shadows[name])
+            torch.mul(self.codes[name], self.assigner.grids[name].step, out=weight.data)
+
+
 def train_quantized(
     model: torch.nn.Module,
     task: Task,
@@ -22,15 +82,9 @@ def train_quantized(
     rng: torch.Generator,
     penalty: Penalty | None = None,
 ) -> Compressed:
-    """Train a network whose weights are always on their grids.
+    """Quantization-aware training within ``task.budget``; see :class:`QuantizedTraining`.
 
-    Full-precision shadow weights are kept beside the model. The forward and backward pass use the
-    quantized weights; the gradient with respect to a quantized weight moves its shadow unchanged
-    (straight-through estimator); after each step the shadows are assigned to levels anew. Adam,
-    cosine annealing to zero over all steps, within ``task.budget``. The epoch with the best
-    validation score is kept (the lower validation loss decides ties).
-
-    Source: ECQx (arXiv 2109.04236), section 4.2; Bengio et al. 2013 for the estimator.
+    The epoch with the best validation score is kept (the lower validation loss decides ties).
 
     Parameters
     ----------
@@ -44,65 +98,32 @@ def train_quantized(
     ------
     Diverged: a training loss that is not finite.
     """
-    weights = quantizable(model)
-    shadows = {name: weight.detach().clone() for name, weight in weights.items()}
-    others = [p for name, p in model.named_parameters() if name not in weights]
-    optimizer = torch.optim.Adam(
-        [*shadows.values(), *others], lr=task.budget.learning_rate, fused=True
-    )
-    total_steps = task.budget.epochs * task.steps_per_epoch
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total_steps)
-    codes = _requantize(weights, shadows, assigner)
-    history, best, best_rank = [], None, None
+    epochs, steps = task.budget.epochs, task.steps_per_epoch
+    training = QuantizedTraining(model, assigner, task.budget.learning_rate, epochs * steps)
+    history, best_rank = [], None
     with global_seed(rng):
-        for epoch in range(1, task.budget.epochs + 1):
+        for epoch in range(1, epochs + 1):
             model.train()
-            total = 0.0
-            for x, y in task.batches(rng):
-                logits = model(x)
-                loss = task.loss(logits, y)
-                if penalty is not None:
-                    loss = loss + penalty(x, logits)
-                total += loss.detach()
-                model.zero_grad(set_to_none=True)
-                loss.backward()
-                assigner.observe(model, shadows, x, y)
-                for name, shadow in shadows.items():
-                    shadow.grad = weights[name].grad
-                optimizer.step()
-                schedule.step()
-                codes = _requantize(weights, shadows, assigner)
-            train_loss = float(total) / task.steps_per_epoch
-            if not torch.isfinite(torch.tensor(train_loss)):
+            losses = [training.step(task.loss, x, y, penalty) for x, y in task.batches(rng)]
+            train_loss = float(torch.stack(losses).mean())
+            if not math.isfinite(train_loss):
                 raise Diverged(f"the training loss became {train_loss} in epoch {epoch}")
             logits = predict(model, task.validation.x)
             score = task.score(logits, task.validation.y)
-            loss = float(task.loss(logits, task.validation.y))
+            validation_loss = float(task.loss(logits, task.validation.y))
             history.append(
                 {
                     "epoch": epoch,
                     "train_loss": train_loss,
-                    "validation_loss": loss,
+                    "validation_loss": validation_loss,
                     "validation_score": score,
-                    "sparsity": zero_share(codes.values()),
+                    "sparsity": zero_share(training.codes.values()),
                 }
             )
-            if best_rank is None or (score, -loss) > best_rank:
-                best_rank, best_epoch = (score, -loss), epoch
-                best = snapshot(model, codes, assigner)
+            if best_rank is None or (score, -validation_loss) > best_rank:
+                best_rank, best_epoch = (score, -validation_loss), epoch
+                best = snapshot(model, training.codes, assigner)
     return Compressed(best, history, best_epoch)
-
-
-@torch.no_grad()
-def _requantize(
-    weights: dict[str, torch.nn.Parameter], shadows: dict[str, Tensor], assigner: Assigner
-) -> dict[str, Tensor]:
-    """Put the model's weights on the levels of their shadows; the codes, by name."""
-    codes = {}
-    for name, weight in weights.items():
-        codes[name] = assigner.codes(name, shadows[name])
-        torch.mul(codes[name], assigner.grids[name].step, out=weight.data)
-    return codes
 
 
 def snapshot(
@@ -123,7 +144,7 @@ def quantize_once(model: torch.nn.Module, assigner: Assigner) -> Compressed:
     return Compressed(snapshot(model, codes, assigner))
 
 
-def zero_share(codes) -> float:
+def zero_share(codes: Iterable[Tensor]) -> float:
     """Share of zeros over several code tensors; 0 if there are none."""
     codes = list(codes)
     total = sum(c.numel() for c in codes)

@@ -1,3 +1,5 @@
+from collections import defaultdict
+
 import pytest
 import torch
 from torch import nn
@@ -5,14 +7,16 @@ from zennit.layer import Sum
 
 from ecqx.tasks import models
 
-TASKS = {
-    "mlp_gsc": ((1, 15, 49), 12),
-    "small_vgg": ((1, 32, 32), 10),
-    "residual_cnn": ((1, 8, 8), 10),
-}
+# Input shape and classes; a model that is not named here is tried on color images.
+TASKS = defaultdict(
+    lambda: ((3, 32, 32), 10),
+    mlp_gsc=((1, 15, 49), 12),
+    small_vgg=((1, 32, 32), 10),
+    residual_cnn=((1, 8, 8), 10),
+)
 LEAVES = (
     *(nn.Linear, nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d),
-    *(nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, Sum),
+    *(nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, nn.Identity, nn.ZeroPad3d, Sum),
 )
 
 
@@ -117,3 +121,23 @@ def test_small_vgg_keeps_an_8x8_map_for_its_last_convolution():
 def test_small_vgg_refuses_sides_that_it_cannot_halve():
     with pytest.raises(ValueError, match="inputs are 30x32, expected multiples of 8"):
         models.get("small_vgg").build((1, 30, 32), 10)
+
+
+@pytest.mark.parametrize(("name", "million"), [("resnet20", 0.27), ("vgg16", 14.7)])
+def test_published_networks_have_their_number_of_parameters(name, million):
+    model = models.get(name).build(*TASKS[name])
+    found = sum(p.numel() for p in model.parameters()) / 1e6
+    assert found == pytest.approx(million, rel=0.01)
+
+
+def test_resnet20_shortcuts_take_every_second_pixel_and_pad_channels():
+    model = models.get("resnet20").build(*TASKS["resnet20"])
+    x = torch.randn(2, 16, 8, 8)
+    shortcut = model[6].shortcut(x)
+    assert torch.equal(shortcut[:, 8:24], x[:, :, ::2, ::2])
+    assert not shortcut[:, :8].any() and not shortcut[:, 24:].any()
+
+
+def test_vgg16_refuses_sides_that_it_cannot_halve():
+    with pytest.raises(ValueError, match="inputs are 28x28, expected multiples of 32"):
+        models.get("vgg16").build((1, 28, 28), 10)
