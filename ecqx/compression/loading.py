@@ -15,6 +15,7 @@ def load_method(path: Path) -> type:
     ValueError: the file is missing, raises on import, or has no class ``Method``; one line that
         names the file, and where in it the error arose.
     """
+    path = path.resolve()  # as importlib has it in tracebacks
     if not path.is_file():
         raise ValueError(f"{path}: no such baseline file")
     name = f"baselines.{path.stem}"

@@ -222,9 +222,8 @@ def test_model_comes_back_untouched_after_an_exception(name, case, moment):
             # on the input: what a layer's own graph does, LRP does not run
             last.register_forward_pre_hook(
                 lambda module, inputs: (
-                    inputs[0].register_hook(fail) if inputs[0].requires_grad else None
+                    (inputs[0].register_hook(fail) if inputs[0].requires_grad else None) and None
                 )
-                and None
             )
     before = snapshot(in_odd_state(model))
     with pytest.raises(RuntimeError, match="index" if moment == "target" else "planted"):

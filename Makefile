@@ -1,0 +1,51 @@
+# `make help` lists the targets. The first use of benchmark, test, figures, tables or lint sets up
+# .venv by itself.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CXX_FOUND := $(shell command -v $${CXX:-c++} || command -v g++ || command -v clang++)
+CORES ?= all
+SNAKEMAKE := $(BIN)/snakemake
+
+.PHONY: help benchmark figures tables test lint clean
+
+help:
+	@echo 'make benchmark  run the benchmark of config/default.yaml; tables and figures in results/'
+	@echo 'make figures    draw the figures again from the collected results'
+	@echo 'make tables     write the tables again from the collected results'
+	@echo 'make test       style checks and all tests'
+	@echo 'make lint       style checks alone'
+	@echo 'make clean      remove what the workflow made; .venv and results/reference stay'
+	@echo
+	@echo 'CORES=4         number of jobs at a time (default: all cores)'
+	@echo 'PYTHON=...      the Python 3.11 that .venv is made with'
+
+benchmark: $(STAMP)
+	$(SNAKEMAKE) --cores $(CORES)
+
+figures tables: $(STAMP)
+	$(SNAKEMAKE) --cores 1 $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+
+# one thread per worker: the two workers fill two cores
+test: lint
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+clean:
+	rm -rf .snakemake $(filter-out results/reference,$(wildcard results/*))
+
+$(STAMP): requirements.lock
+	@[ -n "$(PYTHON)" ] && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo 'Python 3.11 is needed: install it, name it (make PYTHON=/path/to/python3.11), or' \
+	         'use conda (environment.yml).' >&2; exit 1; }
+	@[ -n "$(CXX_FOUND)" ] || \
+	  { echo 'A C++ compiler is needed to build nncodec: install one (Debian: apt install g++,' \
+	         'conda: cxx-compiler).' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@

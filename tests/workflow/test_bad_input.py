@@ -1,0 +1,131 @@
+"""Every mistake in a configuration ends in one clear line before any job starts."""
+
+import pytest
+import yaml
+
+CHATTER = ("Using workflow specific profile", "Config file config/default.yaml is extended")
+
+BASELINE_THAT_RAISES = '"""A baseline."""\n\nraise RuntimeError("no such library")\n'
+
+DATASET_WITHOUT_FILES = '''"""A data set that is read from disk."""
+
+
+def missing(root):
+    return "put clips.zip into the folder data"
+
+
+def prepare(seed, root=None):
+    raise AssertionError("must not be reached")
+'''
+
+# change of the configuration -> the key, the value and a part of the expectation in the message
+CASES = {
+    "unknown method": (
+        {"methods": ["ecq", "ecqq"]},
+        ["methods[1]", "'ecqq'", "uniform_ptq", "did you mean ecq?"],
+    ),
+    "unknown top-level key": ({"seed": [1]}, ["seed:", "unknown key", "did you mean seeds?"]),
+    "unknown nested key": (
+        {"task_settings": {"digits": {"budget": {"epoch": 3}}}},
+        ["task_settings.digits.budget.epoch", "unknown key", "did you mean epochs?"],
+    ),
+    "bits out of range": (
+        {"grids": {"ecq": [{"bits": 9, "lam": 0.1}]}},
+        ["grids.ecq", "bits", "9", "expected 2 to"],
+    ),
+    "unknown parameter": (
+        {"grids": {"ecq": [{"bits": 4, "lamb": 0.1}]}},
+        ["grids.ecq", "lamb", "expected one of", "lam"],
+    ),
+    "lam as text": (
+        {"grids": {"ecq": [{"bits": 4, "lam": [0.1, "1e-5"]}]}},
+        ["grids.ecq[0].lam[1]", "'1e-5'", "expected a number", "write 1.0e-5"],
+    ),
+    "negative seed": ({"seeds": [0, -1]}, ["seeds[1]", "-1", "an integer of at least 0"]),
+    "duplicate seeds": ({"seeds": [1, 1]}, ["seeds", "[1, 1]", "distinct"]),
+    "seed as text": ({"seeds": ["1"]}, ["seeds[0]", "'1'", "an integer of at least 0"]),
+    "duplicate points": (
+        {"grids": {"ecq": [{"bits": 4, "lam": 0.1}, {"lam": [0.2, 0.1], "bits": 4}]}},
+        ["grids.ecq[1]", "lam~0.1_bits~4", "distinct points"],
+    ),
+    "unknown data set": (
+        {"task_settings": {"digits": {"dataset": "digit"}}},
+        ["task_settings.digits.dataset", "'digit'", "did you mean digits?"],
+    ),
+    "unknown model": (
+        {"task_settings": {"digits": {"model": "resnet"}}},
+        ["task_settings.digits.model", "'resnet'", "residual_cnn"],
+    ),
+    "unknown explainer": (
+        {"evaluation": {"explainers": ["lrpp"]}},
+        ["evaluation.explainers[0]", "'lrpp'", "did you mean lrp?"],
+    ),
+    "unknown metric": (
+        {"evaluation": {"metrics": ["cosine", "auc"]}},
+        ["evaluation.metrics[1]", "'auc'", "expected one of cosine"],
+    ),
+    "unknown task": ({"tasks": ["digit"]}, ["tasks[0]", "'digit'", "did you mean digits?"]),
+    "learning rate of zero": (
+        {"task_settings": {"digits": {"budget": {"learning_rate": 0}}}},
+        ["task_settings.digits.budget.learning_rate", "got 0", "a number above 0"],
+    ),
+    "no points": ({"grids": {"ecq": []}}, ["grids.ecq", "got []", "not empty"]),
+    "gallery larger than subset": (
+        {"evaluation": {"samples": 4, "gallery_samples": 5}},
+        ["evaluation.gallery_samples", "got 5", "samples = 4"],
+    ),
+    "text that no path can hold": (
+        {"grids": {"ecqx": [{"window": "be/low"}]}},
+        ["grids.ecqx", "window", "'be/low'", "letters, digits"],
+    ),
+}  # fmt: skip
+
+
+def refusal(checkout, overrides):
+    """The lines that Snakemake prints on a configuration, its chatter left out."""
+    checkout.write("bad.yaml", yaml.safe_dump(overrides, sort_keys=False))
+    done = checkout.snakemake("--cores", "1", "--configfile", "bad.yaml")
+    assert done.returncode == 1, done.stdout
+    assert not (checkout.folder / "results").exists()
+    return [
+        line for line in done.stdout.splitlines() if line.strip() and not line.startswith(CHATTER)
+    ]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_clear_line(checkout, case):
+    overrides, parts = CASES[case]
+    lines = refusal(checkout, overrides)
+    assert len(lines) == 1, lines
+    assert [part for part in parts if part not in lines[0]] == [], lines[0]
+
+
+def test_baseline_that_raises_on_import(checkout):
+    checkout.write("baselines/broken.py", BASELINE_THAT_RAISES)
+    lines = refusal(checkout, {"methods": ["ecq", "broken"], "grids": {"broken": [{}]}})
+    assert len(lines) == 1, lines
+    assert "broken.py" in lines[0] and "no such library" in lines[0]
+
+
+def test_dataset_without_its_files(checkout):
+    checkout.write("ecqx/tasks/datasets/clips.py", DATASET_WITHOUT_FILES)
+    lines = refusal(checkout, {"task_settings": {"digits": {"dataset": "clips"}}})
+    expected = "task_settings.digits.dataset: got 'clips', expected its files: put clips.zip"
+    assert len(lines) == 1 and lines[0].startswith(expected), lines
+
+
+def test_method_without_grid(checkout):
+    checkout.write("baselines/mine.py", '"""A baseline."""\n')
+    lines = refusal(checkout, {"methods": ["mine"]})
+    assert len(lines) == 1 and lines[0].startswith("grids.mine: missing, expected"), lines
+
+
+def test_one_line_per_problem(checkout):
+    lines = refusal(checkout, {"seeds": [-1, -2], "foo": 1})
+    assert [line.partition(":")[0] for line in lines] == ["foo", "seeds[0]", "seeds[1]"]
+
+
+def test_dry_run_refuses_too(checkout):
+    checkout.write("bad.yaml", "seeds: [-1]\n")
+    done = checkout.snakemake("--dry-run", "--configfile", "bad.yaml")
+    assert done.returncode == 1 and "seeds[0]" in done.stdout

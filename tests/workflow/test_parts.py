@@ -1,0 +1,154 @@
+"""The plain Python that the workflow is made of."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.workflow.conftest import ROOT
+from workflow import command_line, rows, run_table, sources, stale_lock, validation
+
+
+def test_points_are_products_of_blocks_in_order():
+    grid = [{"bits": [4, 2], "lam": [0.1, 0.2]}, {"bits": 2, "lam": 0.5}, {}]
+    points = run_table.expand_grid(grid)
+    assert list(points) == [
+        "bits~4_lam~0.1", "bits~4_lam~0.2", "bits~2_lam~0.1", "bits~2_lam~0.2",
+        "bits~2_lam~0.5", "default",
+    ]  # fmt: skip
+    assert points["bits~2_lam~0.5"] == {"bits": 2, "lam": 0.5}
+    assert isinstance(points["bits~2_lam~0.1"]["bits"], int)
+
+
+def test_point_names_hold_booleans_and_text():
+    name = run_table.point_name({"merge": True, "window": "below", "lam": 1e-5, "qp": -20})
+    assert name == "merge~true_window~below_lam~1e-05_qp~-20"
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [[{"bits": [2, 2]}], [{"bits": 2}, {"bits": [3, 2]}], [{"a": 1, "b": 2}, {"b": 2, "a": 1}]],
+)
+def test_equal_points_are_refused(grid):
+    with pytest.raises(ValueError, match="again.*expected distinct points"):
+        run_table.expand_grid(grid)
+
+
+def test_text_that_a_path_cannot_hold_is_refused():
+    with pytest.raises(ValueError, match="window: got 'a/b'"):
+        run_table.point_name({"window": "a/b"})
+
+
+def test_chunks_keep_order_and_lose_nothing():
+    names = [f"p{i}" for i in range(7)]
+    parts = run_table.chunks(names, 3)
+    assert [len(part) for part in parts] == [3, 3, 1] and sum(parts, []) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("1e-5", "write 1.0e-5"),
+        ("-3E4", "write -3.0e+4"),
+        ("2.5e3", "write 2.5e+3"),
+        ("0.1", "write 0.1 without quotes"),
+    ],
+)
+def test_numbers_as_text_are_told_how_to_be_written(text, written):
+    import yaml
+
+    grids = {"ecq": [{"lam": text}]}
+    (line,) = validation._numbers_as_text("ecq", grids["ecq"])
+    assert written in line and repr(text) in line
+    number = line.rpartition("write ")[2].split()[0].rstrip(",")
+    assert yaml.safe_load(number) == float(text)
+
+
+@pytest.mark.parametrize("text", ["below", "e5", "1.2.3", "", "nan-ish"])
+def test_other_text_is_a_value(text):
+    assert list(validation._numbers_as_text("ecq", [{"window": text}])) == []
+
+
+def test_validation_imports_no_torch():
+    code = "import sys, workflow.validation, workflow.command_line; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_reached_files_follow_imports(tmp_path):
+    package = tmp_path / "ecqx"
+    (package / "deep").mkdir(parents=True)
+    files = {
+        "__init__.py": "",
+        "a.py": "from ecqx.deep import c\n",
+        "b.py": "import os\n",
+        "deep/__init__.py": "",
+        "deep/c.py": "def f():\n    import ecqx.deep.d\n",
+        "deep/d.py": "from ecqx import a\n",
+    }
+    for name, text in files.items():
+        (package / name).write_text(text)
+    (tmp_path / "script.py").write_text("import json\nfrom ecqx.a import something\n")
+    assert sources.reached(tmp_path, "script.py") == [
+        "ecqx/__init__.py", "ecqx/a.py", "ecqx/deep/__init__.py", "ecqx/deep/c.py",
+        "ecqx/deep/d.py",
+    ]  # fmt: skip
+
+
+def test_reached_files_of_the_scripts():
+    compress = sources.reached(ROOT, "workflow/scripts/compress.py")
+    assert "ecqx/compression/bitstream.py" in compress and "ecqx/seeding.py" in compress
+    assert not any(path.startswith(("ecqx/evaluation", "ecqx/results")) for path in compress)
+    tables = sources.reached(ROOT, "workflow/scripts/tables.py")
+    assert not any(path.startswith(("ecqx/compression", "ecqx/tasks")) for path in tables)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "targets", "dry_run"),
+    [
+        (["--cores", "1", "figures"], ("figures",), False),
+        (["-n"], (), True),
+        (["tables", "--cores", "2", "--configfile", "a.yaml"], ("tables",), False),
+        (["--config", "a=1", "--", "figures"], ("figures",), False),
+        (["--target-jobs", "collect:", "--allowed-rules", "collect"], ("collect",), False),
+    ],
+)
+def test_command_line(arguments, targets, dry_run):
+    read = command_line.read(arguments)
+    assert read.targets == targets and read.dry_run == dry_run
+
+
+def test_stale_lock_goes_and_a_live_one_stays(tmp_path):
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    (locks / "0.input.lock").write_text("x")
+    claim = stale_lock.clear(tmp_path)
+    assert claim is not None and not any(locks.iterdir())
+    (locks / "0.input.lock").write_text("x")
+    code = (
+        "import sys; from pathlib import Path; from workflow import stale_lock;"
+        "print(stale_lock.clear(Path(sys.argv[1])) is None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "True" and any(locks.iterdir())
+    claim.close()
+    assert stale_lock.clear(tmp_path) is not None and not any(locks.iterdir())
+
+
+def test_rows_come_back_as_written(tmp_path):
+    record = {
+        "dataset": "d", "model": "m", "method": "x", "point": "a~0.1", "seed": 3,
+        "status": "ok", "params": {"a": 0.1, "flag": True}, "train_s": 0.25,
+    }  # fmt: skip
+    metrics = dict.fromkeys(rows.RUN_COLUMNS[7:-1], 1 / 3)
+    row = rows.run_row(record, metrics)
+    other = rows.run_row(record | {"params": {"bits": 4}}, metrics | {"accuracy": float("nan")})
+    rows.write_runs(tmp_path / "runs.csv", [row, other])
+    first, second = rows.read(tmp_path / "runs.csv")
+    assert list(first) == [*rows.RUN_COLUMNS, "p_a", "p_bits", "p_flag"]
+    assert float(first["accuracy"]) == 1 / 3 and first["p_a"] == "0.1" and first["bits"] == ""
+    assert second["accuracy"] == "" and second["bits"] == second["p_bits"] == "4"

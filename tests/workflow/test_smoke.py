@@ -1,0 +1,293 @@
+"""The real workflow in miniature, from nothing to figures, and what happens around it.
+
+All that needs the smoke run is in this file, so that pytest-xdist gives it to one worker.
+"""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import SMOKE, job_counts
+from workflow import rows, run_table
+
+pytestmark = pytest.mark.slow
+
+RUNS = "runs/digits/residual_cnn"
+
+NEW_BASELINE = '''"""Rounds weights to multiples of a fixed step. For the test of the workflow."""
+
+from dataclasses import dataclass
+
+from ecqx.compression.contract import Compressed, Diverged, Quantized, check_range, quantizable
+
+
+@dataclass(frozen=True)
+class Method:
+    step: float = 0.1
+
+    def __post_init__(self):
+        check_range("step", self.step, 1e-6, 10.0)
+
+    def compress(self, model, task, rng):
+        if self.step > 2:
+            raise Diverged("the step exceeds every weight")
+        if self.step > 1:
+            raise RuntimeError("a defect of the method")
+        weights = quantizable(model)
+        return Compressed(
+            {
+                name: Quantized((tensor / self.step).round().int(), self.step)
+                if name in weights
+                else tensor.clone()
+                for name, tensor in model.state_dict().items()
+            }
+        )
+'''
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def without_time(path):
+    """Rows of a table as they are written, without the timing column."""
+    return [{name: text for name, text in row.items() if name != "train_s"} for row in read(path)]
+
+
+def smoke_config(checkout):
+    return yaml.safe_load((checkout.folder / "config/smoke.yaml").read_text())
+
+
+def add_new_baseline(checkout, steps):
+    """One file and a grid, nothing else."""
+    checkout.write("baselines/fixed_step.py", NEW_BASELINE)
+    config = smoke_config(checkout)
+    config["grids"]["fixed_step"] = [{"step": steps}]
+    config["methods"] = ["uniform_ptq", "fixed_step"]
+    checkout.write("config/smoke.yaml", yaml.safe_dump(config, sort_keys=False))
+
+
+def test_outputs(smoke_run):
+    config = smoke_config(smoke_run)
+    results = smoke_run.results
+    table = read(results / "tables/runs.csv")
+    expected = [
+        (method, point, str(seed))
+        for method, grid in config["grids"].items()
+        for point in run_table.expand_grid(grid)
+        for seed in config["seeds"]
+    ]
+    assert sorted((r["method"], r["point"], r["seed"]) for r in table) == sorted(expected)
+    assert {row["status"] for row in table} == {"ok"}
+    parameters = list(table[0])[len(rows.RUN_COLUMNS) :]
+    assert list(table[0])[: len(rows.RUN_COLUMNS)] == list(rows.RUN_COLUMNS)
+    assert parameters == sorted(parameters) and "p_lam" in parameters
+    for row in table:
+        folder = results / RUNS / row["method"] / row["point"] / f"seed~{row['seed']}"
+        assert int(row["size_bytes"]) == (folder / "model.nnc").stat().st_size
+        ratio = int(row["size_fp32_bytes"]) / int(row["size_bytes"])
+        assert float(row["compression_ratio"]) == pytest.approx(ratio)
+    for suffix in ("csv", "md", "tex"):
+        assert (results / f"tables/summary.{suffix}").stat().st_size > 0
+    names = ["accuracy_vs_size", "accuracy_vs_sparsity", "localisation_vs_size"]
+    names += [f"consistency_vs_size-{m}" for m in ("cosine", "spearman", "ssim", "topk_iou")]
+    for name in [*names, "gallery-digits-residual_cnn"]:
+        assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_attributions_hold_runs_and_anchors(smoke_run):
+    table = read(smoke_run.results / "tables/attributions.csv")
+    assert tuple(table[0]) == rows.ATTRIBUTION_COLUMNS
+    methods = {row["method"] for row in table}
+    assert methods == {*smoke_config(smoke_run)["grids"], "identical", "retrained", "random"}
+    cosine = {
+        method: [
+            float(row["mean"])
+            for row in table
+            if row["method"] == method and row["metric"] == "cosine" and row["subset"] == "all"
+            and row["signed"] == "True" and row["explainer"] == "lrp"
+        ]
+        for method in ("identical", "random")
+    }  # fmt: skip
+    assert cosine["identical"] == pytest.approx([1.0, 1.0])
+    assert max(cosine["random"]) < 0.9
+
+
+def test_record_of_a_run(smoke_run):
+    path = smoke_run.results / RUNS / "uniform/bits~4/seed~1/run.json"
+    record = json.loads(path.read_text())
+    assert record["params"]["bits"] == 4 and record["seed"] == 1
+    assert record["budget"]["epochs"] == 1 and record["epoch"] == 1
+    assert record["versions"]["torch"] and "git" in record
+    assert record["status"] == "ok" and record["train_s"] > 0
+
+
+def test_every_job_leaves_a_log_and_a_benchmark(smoke_run):
+    executed = sum(job_counts(smoke_run.output).values()) - 1  # all is no job of its own
+    for kind, suffix in (("logs", "log"), ("benchmarks", "tsv")):
+        assert len(list((smoke_run.results / kind).rglob(f"*.{suffix}"))) == executed
+    assert "uniform bits~4 seed 1: ok" in smoke_run.output
+
+
+def test_second_call_plans_nothing(smoke_run):
+    assert smoke_run.plan() == {}
+
+
+def test_touched_files_plan_nothing(finished):
+    for path in ("baselines/ecq.py", "ecqx/compression/grid.py", "ecqx/tasks/data.py"):
+        os.utime(finished.folder / path)
+    assert finished.plan() == {}
+
+
+def test_edited_baseline_plans_its_own_runs(finished):
+    finished.append("baselines/ecqx.py", "\n# an edit\n")
+    stages = ("collect", "tables", "accuracy_vs_size", "accuracy_vs_sparsity",
+              "consistency_vs_size", "localisation_vs_size", "gallery", "all")  # fmt: skip
+    assert finished.plan() == {
+        "compress_digits_residual_cnn_ecqx_0": 2,
+        "evaluate_digits_residual_cnn_ecqx_0": 2,
+        **dict.fromkeys(stages, 1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "planned", "spared"),
+    [
+        ("ecqx/compression/grid.py", "compress_digits_residual_cnn_ecq_0", "pretrain"),
+        ("ecqx/evaluation/consistency.py", "anchors", "compress_digits_residual_cnn_ecq_0"),
+        ("ecqx/tasks/models/residual_cnn.py", "pretrain", "prepare_data"),
+        ("ecqx/tasks/datasets/digits.py", "prepare_data", None),
+        ("ecqx/results/tables.py", "tables", "collect"),
+        ("workflow/scripts/evaluate.py", "evaluate_digits_residual_cnn_ecq_0", "pretrain"),
+    ],
+)
+def test_edited_library_plans_what_it_changes(finished, path, planned, spared):
+    finished.append(path, "\n# an edit\n")
+    jobs = finished.plan()
+    assert planned in jobs and spared not in jobs
+
+
+def test_foreign_edits_plan_nothing(finished):
+    finished.append("ecqx/tasks/models/mlp_gsc.py", "\n# an edit\n")
+    finished.append("ecqx/tasks/datasets/spoken_keywords.py", "\n# an edit\n")
+    finished.append("baselines/_template.py", "\n# an edit\n")
+    assert finished.plan() == {}
+
+
+def test_changed_budget_plans_compression_again(finished):
+    config = smoke_config(finished)
+    config["task_settings"]["digits"]["budget"]["epochs"] = 2
+    finished.write("config/smoke.yaml", yaml.safe_dump(config, sort_keys=False))
+    jobs = finished.plan()
+    assert jobs["compress_digits_residual_cnn_uniform_0"] == 2 and "pretrain" not in jobs
+
+
+def test_new_point_leaves_other_jobs_alone(finished):
+    config = smoke_config(finished)
+    config["grids"]["uniform"] = [{"bits": [2, 3, 4]}]
+    finished.write("config/smoke.yaml", yaml.safe_dump(config, sort_keys=False))
+    planned = {rule for rule in finished.plan() if rule.startswith(("compress", "evaluate"))}
+    uniform = "digits_residual_cnn_uniform_0"
+    assert planned == {f"compress_{uniform}", f"evaluate_{uniform}"}
+
+
+def test_figures_alone(finished):
+    figures = finished.results / "figures"
+    before = {path.name: path.read_bytes() for path in figures.iterdir()}
+    for path in figures.iterdir():
+        path.unlink()
+    # not even an edit of the library makes it train
+    finished.append("ecqx/compression/grid.py", "\n# an edit\n")
+    start = time.monotonic()
+    done = finished.snakemake("figures", "--cores", "1", *SMOKE)
+    assert done.returncode == 0, done.stdout
+    assert time.monotonic() - start < 60  # half of that on an idle machine
+    assert set(job_counts(done.stdout)) == {
+        "accuracy_vs_size", "accuracy_vs_sparsity", "consistency_vs_size",
+        "localisation_vs_size", "gallery", "figures",
+    }  # fmt: skip
+    assert {path.name: path.read_bytes() for path in figures.iterdir()} == before
+
+
+def test_cores_and_shares_of_points_change_nothing(smoke_run, finished):
+    shutil.rmtree(finished.folder / "results")
+    finished.write("other.yaml", "seeds: [0]\ntask_settings: {digits: {points_per_job: 2}}\n")
+    done = finished.snakemake("collect", "--cores", "1", *SMOKE, "other.yaml")
+    assert done.returncode == 0, done.stdout[-5000:]
+    artefacts = sorted(finished.results.rglob("seed~0/model.nnc"))
+    assert len(artefacts) == len(list(smoke_run.results.rglob("seed~0/model.nnc")))
+    for path in artefacts:
+        twin = smoke_run.results / path.relative_to(finished.results)
+        assert path.read_bytes() == twin.read_bytes(), path
+    for name in ("runs.csv", "attributions.csv"):
+        lines = without_time(finished.results / "tables" / name)
+        assert lines == [
+            row for row in without_time(smoke_run.results / "tables" / name) if row["seed"] == "0"
+        ]
+
+
+def test_new_baseline_is_one_file_and_a_grid(finished):
+    add_new_baseline(finished, [0.05, 5.0])
+    done = finished.snakemake("--cores", "2", *SMOKE)
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert "compress_digits_residual_cnn_uniform_ptq_0" not in job_counts(done.stdout)
+    table = read(finished.results / "tables/runs.csv")
+    mine = [row for row in table if row["method"] == "fixed_step"]
+    assert {row["p_step"] for row in mine} == {"0.05", "5.0"} and {r["bits"] for r in mine} == {""}
+    # a point that diverges is a result beside the others
+    assert {(row["point"], row["status"]) for row in mine} == {
+        ("step~0.05", "ok"),
+        ("step~5.0", "diverged"),
+    }
+    diverged = next(row for row in mine if row["status"] == "diverged")
+    assert diverged["accuracy"] == diverged["size_bytes"] == "" and diverged["accuracy_fp32"]
+    folder = finished.results / RUNS / "fixed_step/step~5.0/seed~0"
+    assert (folder / "model.nnc").read_bytes() == b""
+    assert "exceeds every weight" in json.loads((folder / "run.json").read_text())["reason"]
+    assert not read(folder / "attributions.csv")
+    assert "fixed_step" in (finished.results / "tables/summary.csv").read_text()
+    # and the second call plans nothing
+    assert finished.plan() == {}
+
+
+def test_failing_job_stops_no_other(finished):
+    add_new_baseline(finished, [1.5])
+    config = smoke_config(finished)
+    config["grids"]["uniform"] = [{"bits": [3]}]
+    config["methods"] = ["fixed_step", "uniform"]
+    finished.write("config/smoke.yaml", yaml.safe_dump(config, sort_keys=False))
+    done = finished.snakemake("--cores", "1", *SMOKE)
+    assert done.returncode == 1
+    assert "RuntimeError: a defect of the method" in done.stdout
+    for seed in config["seeds"]:
+        assert (finished.results / RUNS / f"uniform/bits~3/seed~{seed}/metrics.json").is_file()
+        assert not (finished.results / RUNS / f"fixed_step/step~1.5/seed~{seed}").exists()
+
+
+def test_killed_run_is_resumed_by_the_same_command(checkout):
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *SMOKE]
+    command.insert(3, "results/smoke/data/digits/data.pt")
+    command.insert(3, "results/smoke/pretrained/digits/residual_cnn/seed~0/model.pt")
+    process = subprocess.Popen(command, cwd=checkout.folder, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    locks = checkout.folder / ".snakemake/locks"
+    deadline = time.monotonic() + 60
+    while not (locks.is_dir() and any(locks.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert any(locks.iterdir())
+    done = checkout.snakemake(*command[3:])
+    assert done.returncode == 0, done.stdout
+    assert Path(checkout.results / "pretrained/digits/residual_cnn/seed~0/model.pt").is_file()

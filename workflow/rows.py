@@ -1,0 +1,85 @@
+"""Rows of the collected tables: their columns, and how they are written and read.
+
+Numbers are written so that reading them gives the same number again; an undefined one is empty.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RUN_COLUMNS = (
+    "dataset",
+    "model",
+    "method",
+    "point",
+    "seed",
+    "bits",
+    "status",
+    "accuracy",
+    "accuracy_fp32",
+    "size_bytes",
+    "size_fp32_bytes",
+    "compression_ratio",
+    "sparsity",
+    "entropy_bytes",
+    "train_s",
+)
+ATTRIBUTION_COLUMNS = (
+    "dataset",
+    "model",
+    "method",
+    "point",
+    "seed",
+    "explainer",
+    "metric",
+    "subset",
+    "signed",
+    "mean",
+    "std",
+    "n",
+)
+PARAMETER_PREFIX = "p_"
+
+
+def run_row(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of runs.csv from a run's run.json and metrics.json.
+
+    ``bits`` is the method's parameter of that name, empty for methods without it.
+    """
+    params = record["params"]
+    values = {**record, **metrics, "bits": params.get("bits")}
+    row = {column: values[column] for column in RUN_COLUMNS}
+    return row | {PARAMETER_PREFIX + name: value for name, value in params.items()}
+
+
+def write_runs(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """runs.csv: the fixed columns, then one column per method parameter, sorted."""
+    parameters = {name for row in rows for name in row} - set(RUN_COLUMNS)
+    _write(path, [*RUN_COLUMNS, *sorted(parameters)], rows)
+
+
+def write_attributions(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """attributions.csv, of one run or of all."""
+    _write(path, ATTRIBUTION_COLUMNS, rows)
+
+
+def read(path: str | Path) -> list[dict[str, str]]:
+    """Rows of a table as they are written, all values as text."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _write(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
+
+
+def _text(value: Any) -> Any:
+    undefined = value is None or (isinstance(value, float) and math.isnan(value))
+    return "" if undefined else value

@@ -1,0 +1,14 @@
+rule prepare_data:
+    input:
+        library=lambda wildcards: library(
+            "workflow/scripts/prepare_data.py", dataset_file(wildcards.dataset)
+        ),
+    output:
+        data=DATA,
+    log:
+        f"{LOG}/prepare_data/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARK}/prepare_data/{{dataset}}.tsv"
+    threads: 1
+    script:
+        "../scripts/prepare_data.py"

@@ -1,0 +1,72 @@
+"""Compress one full-precision network by one method at several operating points."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import torch
+
+from ecqx.compression.loading import load_method
+from ecqx.compression.run import Outcome, compress_point
+from ecqx.tasks import data, models
+from ecqx.tasks.task import Budget, Task
+from workflow import run_table
+from workflow.job import git_commit, open_log, prepare_torch, versions
+
+
+def write_history(path: str, history: list[dict]) -> None:
+    """A row per epoch; an empty file for a method that does not train."""
+    with open(path, "w", newline="") as file:
+        if history:
+            writer = csv.DictWriter(file, history[0].keys(), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(history)
+
+
+def record(outcome: Outcome, identity: dict, origin: dict) -> dict:
+    """What run.json holds: the run, how it ended, with which settings and versions."""
+    return identity | {
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "params": outcome.params,
+        "epoch": outcome.epoch,
+        "train_s": None if math.isnan(outcome.train_s) else outcome.train_s,
+    } | origin  # fmt: skip
+
+
+def main(snakemake) -> None:
+    tell = open_log(snakemake.log[0])
+    prepare_torch()
+    params, seed = snakemake.params, int(snakemake.wildcards.seed)
+    dataset = data.load(snakemake.input.data)
+    task = Task.from_dataset(dataset, params.model, Budget(**params.budget))
+    model = models.get(params.model).build(task.input_shape, task.n_classes)
+    model.load_state_dict(torch.load(snakemake.input.model, weights_only=True))
+    method_file = Path(snakemake.input.method)
+    method, method_name = load_method(method_file), method_file.stem
+    points = run_table.expand_grid(snakemake.config["grids"][method_name])
+    origin = {"budget": dict(params.budget), "versions": versions(), "git": git_commit()}
+
+    paths = (snakemake.output.artefact, snakemake.output.record, snakemake.output.history)
+    for artefact_path, record_path, history_path in zip(*paths, strict=True):
+        point = Path(artefact_path).parent.parent.name
+        identity = {
+            "dataset": params.dataset,
+            "model": params.model,
+            "method": method_name,
+            "point": point,
+            "seed": seed,
+        }
+        seed_parts = ("compress", *identity.values())
+        outcome = compress_point(method, points[point], model, task, seed_parts)
+        Path(artefact_path).write_bytes(outcome.artefact)
+        text = json.dumps(record(outcome, identity, origin), indent=1) + "\n"
+        Path(record_path).write_text(text, encoding="utf-8")
+        write_history(history_path, outcome.history)
+        result = f"{len(outcome.artefact)} bytes" if outcome.artefact else outcome.reason
+        tell(f"{task.name} {method_name} {point} seed {seed}: {outcome.status}, {result}")
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821 (set by Snakemake)

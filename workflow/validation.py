@@ -1,0 +1,237 @@
+"""Checks of a configuration before any job starts: one line per problem, no torch import.
+
+A line names the key, the value and what is expected there.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from ecqx.evaluation import declared
+from workflow.run_table import expand_grid
+
+_EVALUATION_KINDS = {
+    "explainers": "explainer",
+    "metrics": "metric",
+    "localisation": "localisation",
+}
+_NUMBER = re.compile(r"(?P<mantissa>[+-]?\d+(\.\d*)?)(e(?P<sign>[+-]?)(?P<exponent>\d+))?", re.I)
+
+
+def problems(config: Mapping[str, Any], root: Path) -> list[str]:
+    """Everything that can be said about a configuration without importing a method.
+
+    Parameters
+    ----------
+    config : the merged configuration.
+    root : repository root; methods are the files of ``baselines/``, data sets and models those of
+        ``ecqx/tasks/datasets/`` and ``ecqx/tasks/models/``.
+
+    Returns
+    -------
+    list of lines, empty if the configuration is sound so far. Values are only checked against each
+    other once all of them have the right form.
+    """
+    schema = yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text("utf-8"))
+    return schema_problems(config, schema) or list(_cross_problems(config, root))
+
+
+def schema_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Lines for keys and values that the schema refuses.
+
+    Source of the expectation: the ``description`` beside the violated constraint.
+    """
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: e.json_path)
+    return list(dict.fromkeys(line for error in errors for line in _schema_lines(error)))
+
+
+def _schema_lines(error: ValidationError) -> Iterator[str]:
+    where = key_path(error.absolute_path)
+    expected = error.schema.get("description", error.message)
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema["properties"])
+        for key in error.instance:
+            if key not in error.schema["properties"]:
+                yield f"{join(where, key)}: unknown key, expected {one_of(key, known)}"
+    elif error.validator == "required":
+        for key in error.validator_value:
+            if key not in error.instance:
+                yield f"{join(where, key)}: missing, expected {expected}"
+    elif error.validator == "propertyNames" or "propertyNames" in error.absolute_schema_path:
+        yield f"{where}: got the key {error.instance!r}, expected {expected}"
+    else:
+        yield f"{where}: got {_shown(error.instance)}, expected {expected}{_hint(error.instance)}"
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r} (text)" if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _hint(value: Any) -> str:
+    """What to write instead of a number that YAML took for text."""
+    match = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not match:
+        return ""
+    if match["exponent"] is None:
+        return f"; write {value.strip()} without quotes, in a configuration file"
+    mantissa = match["mantissa"] + ("" if "." in match["mantissa"] else ".0")
+    written = f"{mantissa}e{match['sign'] or '+'}{match['exponent']}"
+    return f"; YAML reads {value.strip()} as text: write {written}"
+
+
+def key_path(parts: Iterable[str | int]) -> str:
+    """``grids.ecq[0].lam`` for ("grids", "ecq", 0, "lam"); ``configuration`` for the top level."""
+    text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts)
+    return text.lstrip(".") or "configuration"
+
+
+def join(where: str, key: Any) -> str:
+    """The path of a key below ``where``."""
+    return str(key) if where == "configuration" else f"{where}.{key}"
+
+
+def one_of(value: Any, known: Sequence[str]) -> str:
+    """The known names as an expectation, the closest one first in line."""
+    close = difflib.get_close_matches(str(value), known, n=1)
+    suggestion = f" (did you mean {close[0]}?)" if close else ""
+    return f"one of {', '.join(known)}{suggestion}"
+
+
+def module_names(folder: Path) -> list[str]:
+    """Names of the Python files in a folder, those with a leading underscore left out."""
+    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
+def _cross_problems(config: Mapping[str, Any], root: Path) -> Iterator[str]:
+    yield from _method_problems(config, module_names(root / "baselines"))
+    yield from _grid_problems(config["grids"])
+    yield from _task_problems(config, root / "ecqx/tasks")
+    evaluation = config["evaluation"]
+    for key, kind in _EVALUATION_KINDS.items():
+        known = sorted(declared(kind))
+        for index, name in enumerate(evaluation[key]):
+            if name not in known:
+                yield f"evaluation.{key}[{index}]: got {name!r}, expected {one_of(name, known)}"
+    if evaluation["gallery_samples"] > evaluation["samples"]:
+        yield (
+            f"evaluation.gallery_samples: got {evaluation['gallery_samples']}, "
+            f"expected at most evaluation.samples = {evaluation['samples']}"
+        )
+
+
+def _method_problems(config: Mapping[str, Any], known: Sequence[str]) -> Iterator[str]:
+    for index, method in enumerate(config["methods"]):
+        if method not in known:
+            yield f"methods[{index}]: got {method!r}, expected {one_of(method, known)}"
+        elif method not in config["grids"]:
+            yield f"grids.{method}: missing, expected a list of blocks for methods[{index}]"
+    for method in config["grids"]:
+        if method not in known:
+            yield f"grids.{method}: unknown method, expected {one_of(method, known)}"
+
+
+def _grid_problems(grids: Mapping[str, Any]) -> Iterator[str]:
+    for method, blocks in grids.items():
+        texts = list(_numbers_as_text(method, blocks))
+        yield from texts
+        try:
+            expand_grid(blocks)
+        except ValueError as error:
+            if not texts:
+                text = str(error)
+                yield f"grids.{method}{text if text.startswith('[') else '.' + text}"
+
+
+def _numbers_as_text(method: str, blocks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for index, block in enumerate(blocks):
+        for parameter, values in block.items():
+            for at, value in enumerate(values if isinstance(values, list) else [values]):
+                if hint := _hint(value):
+                    parts = ["grids", method, index, parameter]
+                    where = key_path([*parts, at] if isinstance(values, list) else parts)
+                    yield f"{where}: got {_shown(value)}, expected a number{hint}"
+
+
+def _task_problems(config: Mapping[str, Any], tasks_folder: Path) -> Iterator[str]:
+    settings = config["task_settings"]
+    for index, label in enumerate(config["tasks"]):
+        if label not in settings:
+            yield f"tasks[{index}]: got {label!r}, expected {one_of(label, sorted(settings))}"
+    folders = {"dataset": "datasets", "model": "models"}
+    taken: dict[tuple[str, str], str] = {}
+    for label, entry in settings.items():
+        for key, folder in folders.items():
+            known = module_names(tasks_folder / folder)
+            if entry[key] not in known:
+                where = f"task_settings.{label}.{key}"
+                yield f"{where}: got {entry[key]!r}, expected {one_of(entry[key], known)}"
+        pair = (entry["dataset"], entry["model"])
+        if label in config["tasks"] and pair in taken:
+            yield (
+                f"task_settings.{label}: got the data set and model of {taken[pair]} "
+                f"({pair[0]}, {pair[1]}), expected a pair of its own"
+            )
+        elif label in config["tasks"]:
+            taken[pair] = label
+
+
+def library_problems(config: Mapping[str, Any], root: Path) -> list[str]:
+    """What only the library can say, asked in processes of their own: no torch import here.
+
+    Which parameters the methods take and in which range (``ecqx.checks``), and whether the data
+    sets find their files (``missing(root)`` of those that have such a function).
+    """
+    return [*_parameter_problems(config, root), *_data_problems(config, root)]
+
+
+def _parameter_problems(config: Mapping[str, Any], root: Path) -> list[str]:
+    grids = {
+        method: list(expand_grid(config["grids"][method]).values()) for method in config["methods"]
+    }
+    arguments = ["ecqx.checks", "--baselines", "baselines", "--grids", "-"]
+    done = _run_module(arguments, root, json.dumps(grids))
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    if done.returncode and not lines:
+        lines = [f"grids: the methods could not be checked: {_last_line(done)}"]
+    return lines if done.returncode else []
+
+
+def _data_problems(config: Mapping[str, Any], root: Path) -> list[str]:
+    labels = {config["task_settings"][label]["dataset"]: label for label in config["tasks"]}
+    asked = [name for name in labels if _defines_missing(root / f"ecqx/tasks/datasets/{name}.py")]
+    if not asked:
+        return []
+    done = _run_module(["workflow.data_files", *asked], root)
+    if done.returncode:
+        return [f"task_settings: the data sets could not be checked: {_last_line(done)}"]
+    return [
+        f"task_settings.{labels[name]}.dataset: got {name!r}, expected its files: {reason}"
+        for name, reason in json.loads(done.stdout).items()
+    ]
+
+
+def _defines_missing(path: Path) -> bool:
+    tree = ast.parse(path.read_text("utf-8"))
+    return any(isinstance(node, ast.FunctionDef) and node.name == "missing" for node in tree.body)
+
+
+def _run_module(
+    arguments: Sequence[str], root: Path, text: str = ""
+) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, input=text, capture_output=True, text=True, cwd=root)
+
+
+def _last_line(done: subprocess.CompletedProcess) -> str:
+    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
