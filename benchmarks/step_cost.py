@@ -115,7 +115,7 @@ def shares(model, batch, device: str, repeats: int = 5) -> dict[str, float]:
     parts = {
         "forward and backward": forward_backward,
         "LRP": lambda: assigner.observe(model, weights, x, y),
-        "assignment": lambda: [assigner.codes(n, w) for n, w in weights.items()],
+        "assignment": lambda: assigner.codes(weights),
     }
     for run in parts.values():
         run()

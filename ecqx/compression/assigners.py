@@ -12,9 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ecqx.compression.assignment import assign, information, lambda_max, tensor_scale
+from ecqx.compression.assignment import Levels, Placed, assign, lambda_max, place, tensor_scale
 from ecqx.compression.grid import Grid, fit_grid
-from ecqx.compression.relevance_assignment import Window, assign_by_relevance
+from ecqx.compression.relevance_assignment import Ranking, Window, assign_by_relevance, rank
 from ecqx.compression.relevance_sources import RelevanceSource
 
 
@@ -28,8 +28,8 @@ class Assigner(Protocol):
     ) -> None:
         """See a training step before its update: quantized model, shadow weights, minibatch."""
 
-    def codes(self, name: str, weight: Tensor) -> Tensor:
-        """int32 codes, shape of ``weight``, for the shadow weight of that name."""
+    def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """int32 codes of the shadow weights, by name, each in the shape of its weight."""
 
 
 class Nearest:
@@ -43,8 +43,8 @@ class Nearest:
     ) -> None:
         """Nothing to learn from a training step."""
 
-    def codes(self, name: str, weight: Tensor) -> Tensor:
-        return self.grids[name].nearest(weight)
+    def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: self.grids[name].nearest(weight) for name, weight in shadows.items()}
 
 
 class EntropyConstrained:
@@ -58,21 +58,26 @@ class EntropyConstrained:
 
     def __init__(self, weights: Mapping[str, Tensor], bits: int, lam: float) -> None:
         self.grids = {name: fit_grid(weight, bits) for name, weight in weights.items()}
-        largest = max((weight.numel() for weight in weights.values()), default=1)
-        self.lambdas = {}
-        for name, weight in weights.items():
-            grid = self.grids[name]
-            strongest = lambda_max(weight, grid, information(weight, grid))
-            self.lambdas[name] = lam * tensor_scale(weight.numel(), largest) * strongest
+        tensors = self._placed(weights)
+        largest = max((len(placed.weight) for placed in tensors), default=1)
+        scale = [tensor_scale(len(placed.weight), largest) for placed in tensors]
+        # lam of each tensor, in the order of the weights
+        self.lam = torch.zeros(0)
+        if tensors:
+            strongest = lambda_max(tensors, Levels.of(tensors))
+            self.lam = lam * torch.tensor(scale).to(strongest) * strongest
+
+    def _placed(self, weights: Mapping[str, Tensor]) -> list[Placed]:
+        return [place(weight, self.grids[name]) for name, weight in weights.items()]
 
     def observe(
         self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
     ) -> None:
         """Nothing to learn from a training step."""
 
-    def codes(self, name: str, weight: Tensor) -> Tensor:
-        grid = self.grids[name]
-        return assign(weight, grid, information(weight, grid), self.lambdas[name])
+    def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        tensors = self._placed(shadows)
+        return _shaped(assign(tensors, Levels.of(tensors), self.lam), shadows) if tensors else {}
 
 
 class RelevanceConstrained(EntropyConstrained):
@@ -102,6 +107,7 @@ class RelevanceConstrained(EntropyConstrained):
         self.source, self.window, self.rho = source, window, rho
         self.momentum, self.interval = momentum, interval
         self.relevance: dict[str, Tensor] = {}
+        self._rankings: dict[str, Ranking | None] = {}
         self._steps = 0
 
     def observe(
@@ -111,14 +117,21 @@ class RelevanceConstrained(EntropyConstrained):
             for name, new in self.source(model, shadows, x, y).items():
                 old = self.relevance.get(name)
                 self.relevance[name] = new if old is None else torch.lerp(new, old, self.momentum)
+                self._rankings[name] = rank(self.relevance[name])
         self._steps += 1
 
-    def codes(self, name: str, weight: Tensor) -> Tensor:
-        relevance = self.relevance.get(name)
-        if relevance is None:
-            return super().codes(name, weight)
-        grid = self.grids[name]
-        info = information(weight, grid)
-        return assign_by_relevance(
-            weight, relevance, grid, info, self.lambdas[name], window=self.window, rho=self.rho
+    def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if not shadows:
+            return {}
+        tensors = self._placed(shadows)
+        rankings = [self._rankings.get(name) for name in shadows]
+        codes = assign_by_relevance(
+            tensors, rankings, Levels.of(tensors), self.lam, window=self.window, rho=self.rho
         )
+        return _shaped(codes, shadows)
+
+
+def _shaped(codes: list[Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Flat codes by name, in the shape of their weights."""
+    pairs = zip(weights.items(), codes, strict=True)
+    return {name: flat.view_as(weight) for (name, weight), flat in pairs}

@@ -27,10 +27,14 @@ class Grid:
         """Index of the zero level."""
         return -self.low
 
-    def levels(self, like: Tensor) -> Tensor:
-        """Tensor, shape (n_levels,), increasing, of the type and device of ``like``."""
-        codes = torch.arange(self.low, self.high + 1, device=like.device, dtype=torch.float32)
-        return (codes * self.step).to(like.dtype)
+    def codes(self, device: torch.device | str = "cpu") -> Tensor:
+        """int32 Tensor, shape (n_levels,): low ... high."""
+        return torch.arange(self.low, self.high + 1, dtype=torch.int32, device=device)
+
+    @property
+    def levels(self) -> Tensor:
+        """float64 Tensor, shape (n_levels,), increasing: ``step * codes``."""
+        return self.codes().to(torch.float64) * self.step
 
     def nearest(self, weight: Tensor) -> Tensor:
         """Code of the nearest level, int32, shape of ``weight``; ties go to the even code.

@@ -9,13 +9,21 @@ Source: ECQx (arXiv 2109.04236), eq. 11; the closed form of beta is ours.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ecqx.compression.assignment import assign, boundaries, locate
-from ecqx.compression.grid import Grid
+from ecqx.compression.assignment import (
+    Levels,
+    Placed,
+    Tables,
+    assign,
+    blocks,
+    boundaries,
+    count,
+)
 
 WINDOWS = ("below", "above")
 
@@ -44,16 +52,47 @@ class Window:
         return ecq_zeros, min(n_weights, math.floor(ecq_zeros + width))
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """The relevance of a tensor's weights, ready to be compared with their costs.
+
+    Attributes
+    ----------
+    log_relevance : float Tensor, shape (n,): ln R of R = |relevance| / max |relevance|, with R
+        kept off 0 and 1 by one float. Weights of no relevance then still differ by their costs,
+        where the rule would zero them all at once.
+    log_mean : ln of the mean of R
+    """
+
+    log_relevance: Tensor
+    log_mean: float
+
+
+def rank(relevance: Tensor) -> Ranking | None:
+    """Prepare relevance, signed or not, for the assignment; its magnitude counts.
+
+    None for relevance that tells no two weights apart (constant, all zero), or that is not finite:
+    it cannot rank anything.
+    """
+    magnitude = relevance.detach().abs().flatten()
+    smallest, largest = magnitude.aminmax()
+    if not bool(largest.isfinite() & (largest > smallest)):
+        return None
+    relative = magnitude.div_(largest)
+    log_mean = math.log(float(relative.mean(dtype=torch.float64)))
+    real = torch.finfo(relative.dtype)
+    return Ranking(relative.clamp_(real.tiny, 1 - real.eps / 2).log_(), log_mean)
+
+
 def assign_by_relevance(
-    weight: Tensor,
-    relevance: Tensor,
-    grid: Grid,
-    info: Tensor,
-    lam: Tensor | float,
+    tensors: Sequence[Placed],
+    rankings: Sequence[Ranking | None],
+    levels: Levels,
+    lam: Tensor,
     *,
     window: Window,
     rho: float = 2.0,
-) -> Tensor:
+) -> list[Tensor]:
     """Cheapest level per weight, the zero level priced by relevance.
 
     beta starts from ln(1/rho) / ln(mean R), at which the mean relevance leaves the cost of zero
@@ -61,92 +100,84 @@ def assign_by_relevance(
     A weight is zeroed exactly if beta > t = ln(c1 / (rho c0)) / ln R, with c0 its cost of zero and
     c1 that of its best other level; so the ends of the interval are two order statistics of t.
 
-    Relevance that tells no two weights apart (constant, all zero), or that is not finite, cannot
-    rank anything: the tensor then gets the ECQ assignment.
-
     Parameters
     ----------
-    weight : float Tensor, shape (*shape,)
-    relevance : float Tensor, shape (*shape,), signed or not; its magnitude counts
-    grid, info, lam : as in :func:`ecqx.compression.assignment.assign`
+    tensors, levels, lam : as in :func:`ecqx.compression.assignment.assign`
+    rankings : from :func:`rank`, one per tensor; None gives the tensor its ECQ assignment
     rho : float > 0, factor on the cost of zero at full relevance
 
     Returns
     -------
-    int32 Tensor, shape (*shape,): codes in [grid.low, grid.high].
+    list of int32 Tensor, each of shape (n,): codes in [grid.low, grid.high]. A tensor's number of
+    zeros is admissible, unless the window would need beta > 1 (then there are fewer), or weights
+    alike in relevance and cost straddle its end (then all of these are zeroed).
     """
-    magnitude = relevance.abs()
-    smallest, largest = magnitude.aminmax()
-    if not bool(largest.isfinite() & (largest > smallest)):
-        return assign(weight, grid, info, lam)
-    costs = zeroing_costs(weight, grid, info, lam)
-    if costs is None:  # no level but zero is in use
-        return torch.zeros_like(weight, dtype=torch.int32)
-    cost_zero, cost_other, best_other = costs
-    bounds = boundaries(grid.levels(weight).to(torch.float64), info, lam).to(weight.dtype)
-    under = bounds[grid.zero - 1] if grid.zero > 0 else -torch.inf
-    upper = bounds[grid.zero] if grid.zero < grid.n_levels - 1 else torch.inf
-    ecq_zeros = int(((weight > under) & (weight <= upper)).sum())
-    zeros = window.counts(ecq_zeros, weight.numel())
-    zeroed = zero_mask(magnitude.div_(largest), cost_zero, cost_other, zeros, rho)
-    return best_other.mul_(zeroed.logical_not_())
+    if any(ranking is None for ranking in rankings):
+        plain = assign(tensors, levels, lam)
+    others = levels.without_zero()
+    tables = Tables(tensors, boundaries(others, lam))
+    price = lam[:, None] * levels.information
+    some_other = others.information.isfinite().any(1).tolist()
+    zero_cell = _zero_cell(boundaries(levels, lam), levels.zero)
+    result = []
+    for t, (placed, ranking) in enumerate(zip(tensors, rankings, strict=True)):
+        if ranking is None:
+            result.append(plain[t])
+            continue
+        if not some_other[t]:
+            result.append(torch.zeros_like(placed.index))
+            continue
+        threshold, code = _thresholds(t, placed, ranking, tables, price[t], rho)
+        under, upper = zero_cell[t].to(placed.weight.dtype)
+        ecq_zeros = count(torch.le, placed.weight, upper) - count(torch.le, placed.weight, under)
+        fewest, most = window.counts(ecq_zeros, len(threshold))
+        neutral = min(max(math.log(1 / rho) / ranking.log_mean, 0.0), 1.0)
+        last = neutral  # the largest threshold that becomes zero
+        zeros = count(torch.le, threshold, last)
+        if zeros > most:
+            last = order_statistic(threshold, most) if most else -math.inf
+        elif zeros < fewest:
+            last = order_statistic(threshold, fewest).clamp(max=1.0)
+        kept = torch.empty_like(code)
+        result.append(code.mul_(torch.gt(threshold, last, out=kept)))
+    return result
 
 
-def zeroing_costs(
-    weight: Tensor, grid: Grid, info: Tensor, lam: Tensor | float
-) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Cost of zero, cost of the best other level, and that level's code, each of weight's shape.
-
-    None if no level but zero is in use.
-    """
-    keep = torch.arange(grid.n_levels, device=info.device) != grid.zero
-    others = info[keep]
-    if not bool(others.isfinite().any()):
-        return None
-    levels = grid.levels(weight)
-    index = locate(weight, boundaries(levels[keep].to(torch.float64), others, lam))
-    price = (lam * info).to(weight.dtype)
-    cost_other = price[keep].index_select(0, index.flatten()).view_as(weight)
-    best = index.add_(grid.low)
-    best += best >= 0  # the level left out is zero
-    cost_other += (weight - best * grid.step).square_()
-    cost_zero = weight.square().add_(price[grid.zero])
-    return cost_zero, cost_other, best
+def _zero_cell(bounds: Tensor, zero: Tensor) -> Tensor:
+    """Shape (tensors, 2): the boundaries between which ECQ assigns a weight to zero."""
+    edges = torch.nn.functional.pad(bounds, (1, 0), value=-torch.inf)
+    edges = torch.nn.functional.pad(edges, (0, 1), value=torch.inf)
+    return edges.gather(1, torch.cat([zero, zero + 1], dim=1))
 
 
-def zero_mask(
-    relative: Tensor, cost_zero: Tensor, cost_other: Tensor, zeros: tuple[int, int], rho: float
-) -> Tensor:
-    """Which weights become zero under the beta nearest to neutral that the window admits.
+def _thresholds(
+    t: int, placed: Placed, ranking: Ranking, tables: Tables, price: Tensor, rho: float
+) -> tuple[Tensor, Tensor]:
+    """The beta above which each weight becomes zero, and the code that it has otherwise.
 
     Parameters
     ----------
-    relative : Tensor, relevance over its maximum, in [0, 1], not constant; altered. Values are
-        kept off 0 and 1 by one float: weights of no relevance then still differ by their costs,
-        where the rule would zero them all at once.
-    cost_zero, cost_other : Tensor, of the same shape
-    zeros : smallest and largest admissible number of zeros
-    rho : float > 0
+    t : the tensor's place in ``tables``, whose boundaries leave zero out
+    price : float64 Tensor, shape (levels,): lam times code length
 
     Returns
     -------
-    bool Tensor, of the same shape. Its number of zeros is admissible, unless the window would need
-    beta > 1 (then there are fewer), or weights alike in relevance and cost straddle its end (then
-    all of these are zeroed).
+    float Tensor and int32 Tensor, each of shape (n,)
     """
-    fewest, most = zeros
-    neutral = math.log(1 / rho) / math.log(float(relative.mean(dtype=torch.float64)))
-    neutral = min(max(neutral, 0.0), 1.0)
-    real = torch.finfo(relative.dtype)
-    log_relevance = relative.clamp_(real.tiny, 1 - real.eps / 2).log_()
-    threshold = (cost_other / cost_zero).div_(rho).log_().div_(log_relevance)
-    mask = threshold < neutral
-    count = int(mask.sum())
-    if count > most:
-        return threshold <= order_statistic(threshold.flatten(), most) if most else mask.zero_()
-    if count < fewest:
-        return threshold <= order_statistic(threshold.flatten(), fewest).clamp(max=1.0)
-    return mask
+    grid, weight = placed.grid, placed.weight
+    code_table = tables.spread(t, grid.codes(weight.device))
+    price_table = tables.spread(t, price.to(weight.dtype))
+    zero_price = price[grid.zero].to(weight.dtype)
+    code, threshold = torch.empty_like(placed.index), torch.empty_like(weight)
+    pieces = blocks(weight, placed.index, ranking.log_relevance, code, threshold)
+    for part, index, log_relevance, out, result in pieces:
+        position = tables.position(t, part, index)
+        torch.index_select(code_table, 0, position, out=out)
+        cost_other = (part - out * grid.step).square_()
+        cost_other += price_table.index_select(0, position)
+        cost_zero = part.square().add_(zero_price).mul_(rho)
+        torch.div(cost_other.div_(cost_zero).log_(), log_relevance, out=result)
+    return threshold, code
 
 
 def order_statistic(values: Tensor, k: int) -> Tensor:
@@ -167,8 +198,8 @@ def order_statistic(values: Tensor, k: int) -> Tensor:
     centre = (k - 1) // stride
     low = sample[max(0, centre - _MARGIN)]
     high = sample[min(len(sample) - 1, centre + _MARGIN)]
-    inside = values[(values >= low) & (values <= high)]
-    rank = k - int((values < low).sum())
+    inside = values[(values >= low).logical_and_(values <= high)]
+    rank = k - count(torch.lt, values, low)
     if 1 <= rank <= inside.numel():
         return inside.kthvalue(rank).values
     return values.kthvalue(k).values  # the sample was not representative

@@ -69,9 +69,8 @@ class QuantizedTraining:
     @torch.no_grad()
     def _requantize(self) -> None:
         """Put the model's weights on the levels of their shadows."""
-        self.codes = {}
+        self.codes = self.assigner.codes(self.shadows)
         for name, weight in self.weights.items():
-            self.codes[name] = self.assigner.codes(name, self.shadows[name])
             torch.mul(self.codes[name], self.assigner.grids[name].step, out=weight.data)
 
 
@@ -140,7 +139,7 @@ def snapshot(
 
 def quantize_once(model: torch.nn.Module, assigner: Assigner) -> Compressed:
     """Post-training quantization: one assignment, no training."""
-    codes = {name: assigner.codes(name, w.detach()) for name, w in quantizable(model).items()}
+    codes = assigner.codes({name: w.detach() for name, w in quantizable(model).items()})
     return Compressed(snapshot(model, codes, assigner))
 
 

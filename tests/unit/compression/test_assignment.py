@@ -6,15 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecqx.compression.assignment import (
+    Levels,
+    Tables,
     assign,
     boundaries,
-    information,
     lambda_max,
-    locate,
+    place,
     tensor_scale,
 )
 from ecqx.compression.grid import Grid, fit_grid
-from tests.unit.compression.reference import brute_force_assign, smallest_lambda_that_zeroes
+from tests.unit.compression.reference import (
+    Single,
+    brute_force_assign,
+    smallest_lambda_that_zeroes,
+)
 from tests.unit.compression.strategies import weights, weights_on_grids
 
 
@@ -22,10 +27,10 @@ from tests.unit.compression.strategies import weights, weights_on_grids
 @given(weights_on_grids(), st.floats(0, 1.2))
 def test_assignment_costs_no_more_than_brute_force(case, strength):
     weight, grid = case
-    info = information(weight, grid)
-    lam = strength * lambda_max(weight, grid, info)
-    index = (assign(weight, grid, info, lam) - grid.low).long()
-    expected, cost = brute_force_assign(weight.double(), grid.levels(weight).double(), info, lam)
+    single = Single(weight, grid)
+    lam = strength * single.lambda_max()
+    index = (single.assign(lam) - grid.low).long()
+    expected, cost = brute_force_assign(weight.double(), grid.levels, single.info, lam)
     chosen = cost.gather(1, index.flatten()[:, None])[:, 0]
     # The boundaries are rounded to the weights' precision, so only ties may fall differently.
     scale = grid.step**2 * grid.n_levels**2
@@ -36,28 +41,81 @@ def test_assignment_costs_no_more_than_brute_force(case, strength):
         assert agree >= 0.9999 or (chosen - cost.amin(1)).max() <= tolerance
 
 
+@settings(deadline=None)
 @given(weights_on_grids(), st.floats(0, 1))
-def test_boundaries_equal_a_binary_search(case, strength):
+def test_counts_are_those_of_the_nearest_levels(case, strength):
     weight, grid = case
-    info = information(weight, grid)
-    lam = strength * lambda_max(weight, grid, info)
-    bounds = boundaries(grid.levels(weight).double(), info, lam).to(weight.dtype)
+    ratio = weight.double() / grid.step
+    if ((ratio % 1) - 0.5).abs().min() < 1e-5:
+        return  # a weight in the middle between two levels may count for either
+    expected = torch.bincount((grid.nearest(weight) - grid.low).long(), minlength=grid.n_levels)
+    share = expected.double() / weight.numel()
+    info = Single(weight, grid).info
+    zero = max(float(share[grid.zero]), 0.5)
+    assert 2.0 ** -float(info[grid.zero]) == pytest.approx(zero)
+    others = torch.arange(grid.n_levels) != grid.zero
+    assert torch.equal(info.isinf() & others, (expected == 0) & others)
+
+
+@pytest.mark.parametrize("n_levels", [4, 8, 16, 32])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tables_equal_a_binary_search(n_levels, dtype):
+    """Large tensors, boundaries anywhere: on weights, at infinity, coinciding, crowded."""
+    for trial in range(40):
+        rng = torch.Generator().manual_seed(trial)
+        weight = torch.randn(30_000 + trial, generator=rng, dtype=torch.float64).to(dtype)
+        grid = Grid(float(torch.tensor(0.3)), -(n_levels // 2), n_levels - 1 - n_levels // 2)
+        bounds = torch.randn(n_levels - 1, generator=rng, dtype=torch.float64).sort().values
+        bounds = bounds * (0.001 if trial % 5 == 4 else 2.0)
+        if trial % 3 == 0:
+            bounds[0] = -torch.inf
+        if trial % 4 == 0:
+            bounds[-1] = torch.inf
+        if trial % 2 == 0:
+            bounds[1] = bounds[0]
+        rounded = bounds.to(dtype)
+        finite = rounded[rounded.isfinite()]
+        weight[: len(finite)] = finite
+        weight[len(finite) : 2 * len(finite)] = torch.nextafter(finite, finite + 1)
+        placed = place(weight, grid)
+        tables = Tables([placed], bounds[None])
+        position = tables.position(0, placed.weight, placed.index)
+        found = tables.spread(0, torch.arange(n_levels))[position.long()]
+        assert torch.equal(found, torch.bucketize(weight, rounded)), trial
+
+
+@given(st.lists(weights(min_size=5), min_size=1, max_size=4), st.floats(0, 1))
+def test_tensors_side_by_side_are_as_each_on_its_own(tensors, strength):
+    grids = [fit_grid(weight, 3) for weight in tensors]
+    placed = [place(*pair) for pair in zip(tensors, grids, strict=True)]
+    levels = Levels.of(placed)
+    lam = strength * lambda_max(placed, levels)
+    together = assign(placed, levels, lam)
+    for t, (weight, grid) in enumerate(zip(tensors, grids, strict=True)):
+        single = Single(weight, grid)
+        assert float(lambda_max(placed, levels)[t]) == float(single.lambda_max())
+        assert torch.equal(together[t], single.assign(lam[t]).flatten())
+
+
+@given(weights_on_grids(), st.floats(0, 1))
+def test_boundaries_do_not_decrease(case, strength):
+    single = Single(*case)
+    bounds = single.boundaries(strength * single.lambda_max())
     assert torch.all(bounds[1:] >= bounds[:-1])
-    assert torch.equal(locate(weight, bounds).long(), torch.bucketize(weight, bounds))
 
 
 @given(weights_on_grids())
 def test_unused_levels_are_never_assigned(case):
     weight, grid = case
-    info = information(weight, grid)
-    used = set((assign(weight, grid, info, 0.0) - grid.low).tolist())
-    assert all(info[c].isfinite() for c in used)
+    single = Single(weight, grid)
+    used = set((single.assign(0.0) - grid.low).tolist())
+    assert all(single.info[c].isfinite() for c in used)
 
 
 @given(weights_on_grids())
 def test_zero_is_never_dearer_than_another_level(case):
     weight, grid = case
-    info = information(weight, grid)
+    info = Single(weight, grid).info
     assert info[grid.zero] == info.min()
     assert info[grid.zero] <= 1 + 1e-12
     assert torch.exp2(-info).sum() == pytest.approx(1) or (info[grid.zero] == 1)
@@ -67,28 +125,36 @@ def test_zero_is_never_dearer_than_another_level(case):
 @given(weights_on_grids(dtypes=(torch.float64,), max_size=100))
 def test_lambda_max_is_the_smallest_that_zeroes_everything(case):
     weight, grid = case
-    info = information(weight, grid)
+    single = Single(weight, grid)
+    info = single.info
     if (info.isfinite() & (info == info[grid.zero])).sum() > 1:
         return  # two levels share all weights equally: no lambda can decide
-    expected = smallest_lambda_that_zeroes(weight, grid.levels(weight), info, grid.zero)
-    assert float(lambda_max(weight, grid, info)) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    expected = smallest_lambda_that_zeroes(weight, grid.levels, info, grid.zero)
+    assert float(single.lambda_max()) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
 @given(weights(min_size=50, dtypes=(torch.float64,)), st.integers(2, 5))
 def test_sparsity_grows_with_lambda(weight, bits):
-    grid = fit_grid(weight, bits)
-    info = information(weight, grid)
-    top = lambda_max(weight, grid, info)
-    zeros = [int((assign(weight, grid, info, s * top) == 0).sum()) for s in (0, 0.1, 0.5, 1.0001)]
+    single = Single(weight, fit_grid(weight, bits))
+    top = single.lambda_max()
+    zeros = [int((single.assign(s * top) == 0).sum()) for s in (0, 0.1, 0.5, 1.0001)]
     assert zeros == sorted(zeros)
 
 
 def test_a_share_below_one_half_is_raised():
     weight = torch.tensor([-1.0, -1.0, 0.0, 1.0])
-    info = information(weight, Grid(1.0, -2, 1))
+    info = Single(weight, Grid(1.0, -2, 1)).info
     # zero: 1/4 -> 1/2; the others share the rest in proportion 2 : 1; nothing is nearest to -2
     expected = -torch.log2(torch.tensor([0.0, 1 / 3, 1 / 2, 1 / 6], dtype=torch.float64))
     assert torch.allclose(info, expected)
+
+
+def test_weights_that_are_not_numbers_do_not_raise():
+    weight = torch.full((40_000,), float("nan"))
+    single = Single(weight, Grid(0.1, -7, 8))
+    assert single.assign(0.1).shape == (40_000,)
+    weight[::2] = torch.inf
+    assert Single(weight, Grid(0.1, -7, 8)).assign(0.1).shape == (40_000,)
 
 
 def test_tensor_scale_is_one_for_the_largest():
@@ -107,6 +173,13 @@ def test_oracles(assign_oracle):
         assert grid.zero == case["zero"]
         assert grid.step == pytest.approx(case["step"], rel=1e-5)
         grid = Grid(case["step"], grid.low, grid.high)
-        index = assign(weight, grid, info, case["lam"]) - grid.low
+        index = Single(weight, grid, info).assign(case["lam"]) - grid.low
         expected = torch.tensor(assign_oracle[f"{case['case']}/ecq_index"])
         assert (index == expected).double().mean() >= 0.9999, case
+
+
+def test_bounds_are_found_without_reading_weights():
+    """As many boundaries as levels less one, whatever the number of weights."""
+    weight = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    levels = Levels.of([place(weight, fit_grid(weight, 5))])
+    assert boundaries(levels, torch.zeros(1)).shape == (1, 31)

@@ -11,7 +11,7 @@ from tests.unit.compression.strategies import weights
 @given(weights(), st.integers(2, 5))
 def test_levels_are_multiples_of_the_step_around_zero(weight, bits):
     grid = fit_grid(weight, bits)
-    levels = grid.levels(weight.double())
+    levels = grid.levels
     assert grid.n_levels == 2**bits
     assert levels[grid.zero] == 0
     assert torch.all(levels.diff() > 0)
@@ -20,7 +20,7 @@ def test_levels_are_multiples_of_the_step_around_zero(weight, bits):
 @given(weights(min_size=1), st.integers(2, 5))
 def test_nearest_is_the_nearest(weight, bits):
     grid = fit_grid(weight, bits)
-    levels = grid.levels(weight.double())
+    levels = grid.levels
     distance = (weight.double().flatten()[:, None] - levels[None, :]).abs()
     chosen = distance.gather(1, (grid.nearest(weight) - grid.low).long().flatten()[:, None])[:, 0]
     assert torch.all(chosen <= distance.amin(1) + 1e-6 * grid.step)

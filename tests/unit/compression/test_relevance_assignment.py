@@ -5,16 +5,9 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ecqx.compression.assignment import assign, information, lambda_max
 from ecqx.compression.grid import Grid, fit_grid
-from ecqx.compression.relevance_assignment import (
-    Window,
-    assign_by_relevance,
-    order_statistic,
-    zero_mask,
-    zeroing_costs,
-)
-from tests.unit.compression.reference import zero_mask_at
+from ecqx.compression.relevance_assignment import Window, order_statistic, rank
+from tests.unit.compression.reference import Single, zero_mask_at, zeroing_costs
 from tests.unit.compression.strategies import weights_on_grids
 
 
@@ -33,18 +26,21 @@ def relevances(weight, seed):
 )
 def test_sparsity_stays_inside_the_window(case, strength, side, p, seed):
     weight, grid = case
-    info = information(weight, grid)
-    lam = strength * lambda_max(weight, grid, info)
+    single = Single(weight, grid)
+    lam = strength * single.lambda_max()
     window = Window(side, p)
-    ecq_zeros = int((assign(weight, grid, info, lam) == 0).sum())
-    codes = assign_by_relevance(weight, relevances(weight, seed), grid, info, lam, window=window)
+    ecq_zeros = int((single.assign(lam) == 0).sum())
+    relevance = relevances(weight, seed)
+    codes = single.assign_by_relevance(relevance, lam, window=window)
     zeros = int((codes == 0).sum())
     fewest, most = window.counts(ecq_zeros, weight.numel())
     alike = weight.numel() - weight.unique().numel()  # cannot be told apart
     assert zeros <= most + alike
     if zeros < fewest:  # allowed only if beta = 1, the largest exponent, zeroes no more
-        relative = relevances(weight, seed).abs() / relevances(weight, seed).abs().max()
-        cost_zero, cost_other, _ = zeroing_costs(weight, grid, info, lam)
+        relative = relevance.abs() / relevance.abs().max()
+        cost_zero, cost_other, _ = zeroing_costs(
+            weight.double(), grid.levels, single.info, lam, grid.zero
+        )
         at_one = int(zero_mask_at(1.0, relative, cost_zero, cost_other, 2.0).sum())
         assert at_one <= fewest + 1
 
@@ -53,19 +49,18 @@ def test_sparsity_stays_inside_the_window(case, strength, side, p, seed):
 @given(
     weights_on_grids(dtypes=(torch.float64,), min_size=20), st.floats(0.01, 1), st.integers(0, 99)
 )
-def test_the_mask_is_that_of_the_admissible_beta_nearest_to_neutral(case, strength, seed):
+def test_the_zeros_are_those_of_the_admissible_beta_nearest_to_neutral(case, strength, seed):
     """Against a scan over beta that applies the definition of the cost to every weight."""
     weight, grid = case
-    info = information(weight, grid)
-    lam = strength * lambda_max(weight, grid, info)
-    costs = zeroing_costs(weight, grid, info, lam)
-    assume(costs is not None)
-    cost_zero, cost_other, _ = costs
-    relative = relevances(weight, seed).abs()
-    relative = relative / relative.max()
-    most = int((assign(weight, grid, info, lam) == 0).sum())
-    fewest = max(0, most - weight.numel() // 10)
-    mask = zero_mask(relative.clone(), cost_zero, cost_other, (fewest, most), 2.0)
+    single = Single(weight, grid)
+    lam = strength * single.lambda_max()
+    cost_zero, cost_other, _ = zeroing_costs(weight, grid.levels, single.info, lam, grid.zero)
+    assume(bool(cost_other.isfinite().all()))
+    relevance = relevances(weight, seed)
+    relative = relevance.abs() / relevance.abs().max()
+    window = Window("below", 0.1)
+    fewest, most = window.counts(int((single.assign(lam) == 0).sum()), weight.numel())
+    codes = single.assign_by_relevance(relevance, lam, window=window)
     neutral = min(float(torch.log(torch.tensor(0.5)) / relative.mean().log()), 1.0)
     counts = [
         (abs(beta - neutral), int(zero_mask_at(beta, relative, cost_zero, cost_other, 2.0).sum()))
@@ -76,51 +71,45 @@ def test_the_mask_is_that_of_the_admissible_beta_nearest_to_neutral(case, streng
         # The scan is coarse: its nearest admissible beta may miss a few thresholds.
         at_neutral = int(zero_mask_at(neutral, relative, cost_zero, cost_other, 2.0).sum())
         bound = fewest if at_neutral < fewest else most if at_neutral > most else at_neutral
-        assert abs(int(mask.sum()) - bound) <= abs(admissible[0] - bound) + 1
+        assert abs(int((codes == 0).sum()) - bound) <= abs(admissible[0] - bound) + 1
 
 
-@given(weights_on_grids(), st.floats(0.01, 1))
-def test_other_levels_are_the_best_without_zero(case, strength):
+@settings(deadline=None)
+@given(weights_on_grids(min_size=10), st.floats(0.01, 1), st.integers(0, 99))
+def test_weights_that_are_not_zeroed_take_the_best_other_level(case, strength, seed):
     weight, grid = case
-    info = information(weight, grid)
-    lam = strength * lambda_max(weight, grid, info)
-    costs = zeroing_costs(weight, grid, info, lam)
-    finite_others = info.isfinite()
-    finite_others[grid.zero] = False
-    assert (costs is None) == (not finite_others.any())
-    if costs is None:
-        return
-    cost_zero, cost_other, best = costs
-    levels = grid.levels(weight).double()
-    table = (weight.double()[:, None] - levels[None, :]) ** 2 + lam * info[None, :]
-    table = torch.where(finite_others[None, :], table, torch.inf)
+    single = Single(weight, grid)
+    lam = strength * single.lambda_max()
+    levels = grid.levels
+    _, cost_other, _ = zeroing_costs(weight.double(), levels, single.info, lam, grid.zero)
+    codes = single.assign_by_relevance(relevances(weight, seed), lam, window=Window("below", 0.3))
+    kept = codes != 0
+    index = (codes - grid.low).long()
+    cost = (weight.double() - levels[index]) ** 2 + lam * single.info[index]
     scale = 1e-5 * (grid.step * grid.n_levels) ** 2
-    assert torch.allclose(cost_other.double(), table.amin(1), rtol=1e-4, atol=scale)
-    assert torch.allclose(
-        cost_zero.double(), weight.double() ** 2 + lam * info[grid.zero], rtol=1e-4, atol=scale
-    )
-    assert not (best == 0).any()
+    assert torch.allclose(cost[kept], cost_other[kept], rtol=1e-4, atol=scale)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, float("nan"), float("inf")])
 def test_relevance_that_ranks_nothing_gives_ecq(value):
     weight = torch.randn(500, generator=torch.Generator().manual_seed(0))
     grid = fit_grid(weight, 4)
-    info = information(weight, grid)
-    lam = 0.3 * lambda_max(weight, grid, info)
+    single = Single(weight, grid)
+    lam = 0.3 * single.lambda_max()
     relevance = torch.full_like(weight, value)
-    codes = assign_by_relevance(weight, relevance, grid, info, lam, window=Window("below", 0.1))
-    assert torch.equal(codes, assign(weight, grid, info, lam))
+    assert rank(relevance) is None
+    codes = single.assign_by_relevance(relevance, lam, window=Window("below", 0.1))
+    assert torch.equal(codes, single.assign(lam))
 
 
 def test_one_nan_among_relevances_gives_ecq():
     weight = torch.randn(500, generator=torch.Generator().manual_seed(0))
     grid = fit_grid(weight, 4)
-    info = information(weight, grid)
+    single = Single(weight, grid)
     relevance = relevances(weight, 0)
     relevance[3] = float("nan")
-    codes = assign_by_relevance(weight, relevance, grid, info, 0.01, window=Window("below", 0.1))
-    assert torch.equal(codes, assign(weight, grid, info, 0.01))
+    codes = single.assign_by_relevance(relevance, 0.01, window=Window("below", 0.1))
+    assert torch.equal(codes, single.assign(0.01))
 
 
 @pytest.mark.parametrize(
@@ -131,9 +120,8 @@ def test_one_nan_among_relevances_gives_ecq():
 @pytest.mark.parametrize("side", ["below", "above"])
 def test_degenerate_tensors(weight, side):
     grid = fit_grid(torch.cat([weight, torch.tensor([1.0, -1.0])]), 3)
-    info = information(weight, grid)
     relevance = torch.linspace(0, 1, weight.numel())
-    codes = assign_by_relevance(weight, relevance, grid, info, 0.1, window=Window(side, 0.1))
+    codes = Single(weight, grid).assign_by_relevance(relevance, 0.1, window=Window(side, 0.1))
     assert codes.shape == weight.shape
     assert torch.all((codes >= grid.low) & (codes <= grid.high))
 
@@ -143,10 +131,10 @@ def test_relevant_weights_survive_and_irrelevant_ones_go():
     weight = torch.randn(4000, generator=rng)
     relevance = torch.rand(4000, generator=rng) ** 4
     grid = fit_grid(weight, 4)
-    info = information(weight, grid)
-    lam = 0.05 * lambda_max(weight, grid, info)
-    ecq = assign(weight, grid, info, lam) == 0
-    codes = assign_by_relevance(weight, relevance, grid, info, lam, window=Window("below", 0.1))
+    single = Single(weight, grid)
+    lam = 0.05 * single.lambda_max()
+    ecq = single.assign(lam) == 0
+    codes = single.assign_by_relevance(relevance, lam, window=Window("below", 0.1))
     regrown = ecq & (codes != 0)
     assert regrown.any()
     assert relevance[regrown].mean() > 2 * relevance[ecq].mean()
@@ -160,14 +148,9 @@ def test_oracles(assign_oracle):
             for key in ("weight", "relevance", "pmf", "ecq_index", "ecqx_index")
         }
         grid = Grid(case["step"], -case["zero"], len(arrays["pmf"]) - 1 - case["zero"])
-        codes = assign_by_relevance(
-            arrays["weight"],
-            arrays["relevance"],
-            grid,
-            -torch.log2(arrays["pmf"].double()),
-            case["lam"],
-            window=Window("below", case["p"]),
-        )
+        single = Single(arrays["weight"], grid, -torch.log2(arrays["pmf"].double()))
+        window = Window("below", case["p"])
+        codes = single.assign_by_relevance(arrays["relevance"], case["lam"], window=window)
         index = codes - grid.low
         assert (index == arrays["ecqx_index"]).double().mean() >= 0.983, case
         sparsity = float((codes == 0).double().mean())
@@ -182,11 +165,11 @@ def test_weights_without_relevance_respect_the_window(side):
     weight = torch.randn(1000, generator=rng)
     relevance = torch.rand(1000, generator=rng) * (torch.rand(1000, generator=rng) < 0.1)
     grid = fit_grid(weight, 4)
-    info = information(weight, grid)
-    lam = 0.05 * lambda_max(weight, grid, info)
-    ecq = assign(weight, grid, info, lam) == 0
+    single = Single(weight, grid)
+    lam = 0.05 * single.lambda_max()
+    ecq = single.assign(lam) == 0
     window = Window(side, 0.1)
-    codes = assign_by_relevance(weight, relevance, grid, info, lam, window=window)
+    codes = single.assign_by_relevance(relevance, lam, window=window)
     fewest, most = window.counts(int(ecq.sum()), 1000)
     assert fewest <= int((codes == 0).sum()) <= most
     if side == "below":  # which of them become zero follows the cost, as in ECQ

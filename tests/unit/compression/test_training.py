@@ -35,9 +35,9 @@ class Recording(Nearest):
         super().__init__(weights, bits)
         self.seen = []
 
-    def codes(self, name, weight):
-        self.seen.append((name, weight.clone(), weight.data_ptr()))
-        return super().codes(name, weight)
+    def codes(self, shadows):
+        self.seen += [(name, w.clone(), w.data_ptr()) for name, w in shadows.items()]
+        return super().codes(shadows)
 
 
 def test_training_learns_and_stays_on_the_grid(small_cnn, small_task):
@@ -117,7 +117,7 @@ def test_nearest_rounds_instead_of_truncating(small_mlp):
     assigner = Nearest(quantizable(small_mlp), 3)
     for name, grid in assigner.grids.items():
         weight = torch.tensor([0.6, -0.6, 0.4, -0.4]) * grid.step
-        assert assigner.codes(name, weight).tolist() == [1, -1, 0, 0]
+        assert assigner.codes({name: weight})[name].tolist() == [1, -1, 0, 0]
 
 
 def test_no_test_data_can_be_reached(small_task):
@@ -146,9 +146,10 @@ def test_sparsity_grows_with_the_constraint(small_cnn):
 
 def test_relevance_changes_the_assignment_inside_the_window(small_cnn, small_task):
     assigner = relevance_constrained(small_cnn, lam=0.3)
-    ecq = {n: assigner.codes(n, w.detach()) for n, w in quantizable(small_cnn).items()}
+    weights = {name: w.detach() for name, w in quantizable(small_cnn).items()}
+    ecq = assigner.codes(weights)
     assigner.observe(small_cnn, {}, small_task.train.x[:32], small_task.train.y[:32])
-    ecqx = {n: assigner.codes(n, w.detach()) for n, w in quantizable(small_cnn).items()}
+    ecqx = assigner.codes(weights)
     assert any(not torch.equal(ecq[n], ecqx[n]) for n in ecq)
     for name in ecq:
         s = float((ecq[name] == 0).double().mean())
