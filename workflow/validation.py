@@ -5,7 +5,6 @@ A line names the key, the value and what is expected there.
 
 from __future__ import annotations
 
-import ast
 import difflib
 import json
 import re
@@ -19,6 +18,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from ecqx.evaluation import declared
+from workflow import data_files
 from workflow.run_table import expand_grid
 
 _EVALUATION_KINDS = {
@@ -190,7 +190,8 @@ def library_problems(config: Mapping[str, Any], root: Path) -> list[str]:
     """What only the library can say, asked in processes of their own: no torch import here.
 
     Which parameters the methods take and in which range (``ecqx.checks``), and whether the data
-    sets find their files (``missing(root)`` of those that have such a function).
+    sets find their files (``missing(root)`` of those that have such a function, in the folder
+    that ``data_root`` names).
     """
     return [*_parameter_problems(config, root), *_data_problems(config, root)]
 
@@ -209,21 +210,21 @@ def _parameter_problems(config: Mapping[str, Any], root: Path) -> list[str]:
 
 def _data_problems(config: Mapping[str, Any], root: Path) -> list[str]:
     labels = {config["task_settings"][label]["dataset"]: label for label in config["tasks"]}
-    asked = [name for name in labels if _defines_missing(root / f"ecqx/tasks/datasets/{name}.py")]
+    folder = data_files.data_root(config)
+    if problem := data_files.root_problem(config):
+        return [problem]
+    asked = [
+        name for name in labels if data_files.reads_disk(root / f"ecqx/tasks/datasets/{name}.py")
+    ]
     if not asked:
         return []
-    done = _run_module(["workflow.data_files", *asked], root)
+    done = _run_module(["workflow.data_files", str(folder or ""), *asked], root)
     if done.returncode:
         return [f"task_settings: the data sets could not be checked: {_last_line(done)}"]
     return [
         f"task_settings.{labels[name]}.dataset: got {name!r}, expected its files: {reason}"
         for name, reason in json.loads(done.stdout).items()
     ]
-
-
-def _defines_missing(path: Path) -> bool:
-    tree = ast.parse(path.read_text("utf-8"))
-    return any(isinstance(node, ast.FunctionDef) and node.name == "missing" for node in tree.body)
 
 
 def _run_module(

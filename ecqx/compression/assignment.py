@@ -12,7 +12,7 @@ Source: cost of ECQ, Becking et al., ECQx (arXiv 2109.04236), eq. 4 to 6, and Ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -264,13 +264,6 @@ def assign(tensors: Sequence[Placed], levels: Levels, lam: Tensor) -> list[Tenso
             torch.index_select(codes, 0, tables.position(t, weight, index), out=out)
         result.append(found)
     return result
-
-
-def count(condition: Callable[..., Tensor], *operands: Tensor | float) -> int:
-    """How often a comparison such as ``torch.lt`` holds, counted through integers."""
-    flat = operands[0]
-    holds = torch.empty(flat.shape, dtype=torch.int32, device=flat.device)
-    return int(condition(*operands, out=holds).sum())
 
 
 def tensor_scale(n_weights: int, n_largest: int) -> float:

@@ -22,13 +22,12 @@ from ecqx.compression.assignment import (
     assign,
     blocks,
     boundaries,
-    count,
 )
 
 WINDOWS = ("below", "above")
 
-_SAMPLE = 4096  # values that bracket an order statistic
-_MARGIN = 200  # of them on either side: about six standard deviations of a rank
+_SAMPLE = 2048  # values that bracket an order statistic
+_MARGIN = 140  # of them on either side: six standard deviations of a rank
 
 
 @dataclass(frozen=True)
@@ -129,11 +128,11 @@ def assign_by_relevance(
             continue
         threshold, code = _thresholds(t, placed, ranking, tables, price[t], rho)
         under, upper = zero_cell[t].to(placed.weight.dtype)
-        ecq_zeros = count(torch.le, placed.weight, upper) - count(torch.le, placed.weight, under)
+        ecq_zeros = _count(placed.weight <= upper) - _count(placed.weight <= under)
         fewest, most = window.counts(ecq_zeros, len(threshold))
         neutral = min(max(math.log(1 / rho) / ranking.log_mean, 0.0), 1.0)
         last = neutral  # the largest threshold that becomes zero
-        zeros = count(torch.le, threshold, last)
+        zeros = _count(threshold <= last)
         if zeros > most:
             last = order_statistic(threshold, most) if most else -math.inf
         elif zeros < fewest:
@@ -141,6 +140,10 @@ def assign_by_relevance(
         kept = torch.empty_like(code)
         result.append(code.mul_(torch.gt(threshold, last, out=kept)))
     return result
+
+
+def _count(mask: Tensor) -> int:
+    return int(torch.count_nonzero(mask))
 
 
 def _zero_cell(bounds: Tensor, zero: Tensor) -> Tensor:
@@ -199,7 +202,7 @@ def order_statistic(values: Tensor, k: int) -> Tensor:
     low = sample[max(0, centre - _MARGIN)]
     high = sample[min(len(sample) - 1, centre + _MARGIN)]
     inside = values[(values >= low).logical_and_(values <= high)]
-    rank = k - count(torch.lt, values, low)
+    rank = k - _count(values < low)
     if 1 <= rank <= inside.numel():
         return inside.kthvalue(rank).values
     return values.kthvalue(k).values  # the sample was not representative

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+CLASSES = (*KEYWORDS, "_silence_", "_unknown_")
+
 SAMPLE_RATE = 16_000  # Hz
 CLIP_SAMPLES = SAMPLE_RATE  # one second
 N_MFCC = 15
@@ -76,6 +79,22 @@ def rms(clips: Tensor) -> Tensor:
     return clips.square().mean(dim=1, keepdim=True).sqrt()
 
 
+def shift_and_blur(x: Tensor, furthest: int, noise: float, rng: torch.Generator) -> Tensor:
+    """Move every sample along time, see :func:`shift_frames`, and add noise to its features.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, C, H, frames)
+    furthest : int
+        Frames.
+    noise : float
+        Standard deviation.
+    rng : torch.Generator
+    """
+    blur = torch.randn(x.shape, generator=rng).to(x.device)
+    return shift_frames(x, furthest, rng) + noise * blur
+
+
 def shift_frames(x: Tensor, furthest: int, rng: torch.Generator) -> Tensor:
     """Move every sample along time by up to ``furthest`` frames, repeating the edge frame.
 
@@ -89,3 +108,42 @@ def shift_frames(x: Tensor, furthest: int, rng: torch.Generator) -> Tensor:
     shift = torch.randint(-furthest, furthest + 1, (n, 1), generator=rng).to(x.device)
     source = (torch.arange(frames, device=x.device) - shift).clamp(0, frames - 1)
     return x.gather(3, source[:, None, None, :].expand(n, channels, height, frames))
+
+
+def change_channel(x: Tensor, strength: float, rng: torch.Generator) -> Tensor:
+    """Add one random number to all frames of a coefficient, as another microphone or room would.
+
+    A filter multiplies the spectrum, which adds a constant to its logarithm and so to cepstra.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, C, H, frames)
+    strength : float
+        Standard deviation.
+    rng : torch.Generator
+    """
+    return x + strength * torch.randn(*x.shape[:3], 1, generator=rng).to(x.device)
+
+
+def mask_band(x: Tensor, dim: int, widest: int, rng: torch.Generator) -> Tensor:
+    """Set a random band of every sample to zero, the mean of standardized features.
+
+    Source: SpecAugment, Park et al. 2019, arXiv 1904.08779, section 2.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, C, H, frames)
+    dim : int
+        2 masks coefficients, 3 masks frames.
+    widest : int
+        The width is uniform from 0 to this, the same for all channels.
+    rng : torch.Generator
+    """
+    n, size = len(x), x.shape[dim]
+    width = torch.randint(widest + 1, (n, 1), generator=rng)
+    start = (torch.rand(n, 1, generator=rng) * (size - width + 1)).long()
+    place = torch.arange(size)
+    band = (place >= start) & (place < start + width)
+    shape = [n, 1, 1, 1]
+    shape[dim] = size
+    return x.masked_fill(band.view(shape).to(x.device), 0.0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def stratified_split(y: Tensor, shares: Sequence[float], rng: torch.Generator) -> list[Tensor]:
@@ -40,3 +41,52 @@ def stratified_split(y: Tensor, shares: Sequence[float], rng: torch.Generator) -
         for part, piece in zip(parts, members.tensor_split(cuts), strict=True):
             part.append(piece)
     return [torch.cat(part).sort().values for part in parts]
+
+
+def grouped_split(
+    y: Tensor, groups: Tensor, shares: Sequence[float], rng: torch.Generator
+) -> list[Tensor]:
+    """Disjoint random index sets that never share a group, stratified as well as groups allow.
+
+    Parameters
+    ----------
+    y : int64 Tensor, shape (n,)
+        Labels.
+    groups : int64 Tensor, shape (n,)
+        Samples of the same number (the clips of a speaker, say) stay together.
+    shares : sequence of float
+        Share of every part, of the groups as of the samples of each class; above 0, summing to 1.
+    rng : torch.Generator
+
+    Returns
+    -------
+    list of int64 Tensors
+        One per share, each sorted; together they hold every index once.
+
+    Raises
+    ------
+    ValueError: a share is not above 0, or they do not sum to 1.
+
+    Notes
+    -----
+    Greedy: groups in random order, the largest first, each to the part where it adds least to
+    the chi-square distance of the parts' counts from their shares.
+    """
+    if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+        raise ValueError(f"shares are {tuple(shares)}, expected above 0 with sum 1")
+    members = functional.one_hot(groups.unique(return_inverse=True)[1]).double()
+    counts = members.T @ functional.one_hot(y.unique(return_inverse=True)[1]).double()
+    # the number of groups is one more count to be shared out
+    counts = torch.cat([counts, torch.ones(len(counts), 1, dtype=torch.float64)], dim=1)
+    expected = torch.tensor(shares, dtype=torch.float64)[:, None] * counts.sum(dim=0)
+    filled = torch.zeros_like(expected)
+    part_of = torch.zeros(len(counts), dtype=torch.int64)
+    order = torch.randperm(len(counts), generator=rng)
+    sizes = counts.sum(dim=1)[order]
+    for group in order[sizes.argsort(descending=True, stable=True)]:
+        added = counts[group]
+        cost = ((filled + added - expected).square() - (filled - expected).square()) / expected
+        part_of[group] = cost.sum(dim=1).argmin()
+        filled[part_of[group]] += added
+    part_of_sample = part_of[members.argmax(dim=1)]
+    return [(part_of_sample == part).nonzero().squeeze(1) for part in range(len(shares))]

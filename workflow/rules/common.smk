@@ -8,7 +8,8 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
-from workflow import command_line, environment, run_table, sources, stale_lock, validation
+from workflow import command_line, data_files, environment, run_table
+from workflow import sources, stale_lock, validation
 
 environment.prepare(ROOT)
 
@@ -67,6 +68,15 @@ def dataset_file(dataset):
 
 def model_file(model):
     return f"ecqx/tasks/models/{model}.py"
+
+
+def root_of(wildcards):
+    """The folder that a data set is read from, as text; empty for one that is not read from disk.
+
+    Only what a data set needs: another folder plans nothing again for the others.
+    """
+    reads = data_files.reads_disk(ROOT / dataset_file(wildcards.dataset))
+    return str(data_files.data_root(config) or "") if reads else ""
 
 
 def settings_of(wildcards):

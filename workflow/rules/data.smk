@@ -10,5 +10,7 @@ rule prepare_data:
     benchmark:
         f"{BENCHMARK}/prepare_data/{{dataset}}.tsv"
     threads: 1
+    params:
+        root=root_of,
     script:
         "../scripts/prepare_data.py"

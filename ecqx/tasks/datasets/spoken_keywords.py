@@ -19,10 +19,9 @@ from torch import Tensor
 
 from ecqx.seeding import generator
 from ecqx.tasks import audio, speech
+from ecqx.tasks.audio import CLASSES
 from ecqx.tasks.data import Dataset, Split
 
-KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-CLASSES = (*KEYWORDS, "_silence_", "_unknown_")
 UNKNOWN_WORDS = (
     *("backward", "bed", "bird", "cat", "dog", "eight", "five", "follow", "forward", "four"),
     *("happy", "house", "learn", "marvin", "nine", "one", "seven", "sheila", "six", "three"),
@@ -77,8 +76,7 @@ def compose(seed: int, clips_per_class: dict[str, int]) -> Dataset:
 
 def augment(x: Tensor, rng: torch.Generator) -> Tensor:
     """Shift every sample in time by up to 80 ms and add noise to its features."""
-    noise = torch.randn(x.shape, generator=rng).to(x.device)
-    return audio.shift_frames(x, _FURTHEST_SHIFT, rng) + _FEATURE_NOISE * noise
+    return audio.shift_and_blur(x, _FURTHEST_SHIFT, _FEATURE_NOISE, rng)
 
 
 def draw_speakers(seed: int) -> dict[str, list[speech.Speaker]]:

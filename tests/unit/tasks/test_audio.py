@@ -81,3 +81,38 @@ def test_shift_frames_moves_whole_samples_and_repeats_the_edge(global_rng_untouc
     rows = {tuple(int(v) for v in row) for row in moved[:, 0, 0]}
     assert rows == allowed
     assert bool((moved == moved[:, :, :1]).all()), "coefficients of a sample move together"
+
+
+def test_shift_and_blur_adds_noise_of_its_strength_to_shifted_features():
+    x = torch.arange(30.0).expand(400, 1, 4, 30)
+    varied = audio.shift_and_blur(x, 3, 0.1, generator(0))
+    allowed = torch.stack(
+        [(torch.arange(30) - shift).clamp(0, 29).float() for shift in range(-3, 4)]
+    )
+    residual = varied[:, 0, :, None, :] - allowed  # sample, coefficient, shift, frame
+    nearest = residual.square().mean(dim=(1, 3)).argmin(dim=1)
+    assert set(nearest.tolist()) == set(range(7))
+    noise = residual[torch.arange(400), :, nearest]
+    assert noise.std().item() == pytest.approx(0.1, rel=0.02)
+
+
+def test_change_channel_adds_one_number_per_sample_and_coefficient(global_rng_untouched):
+    x = torch.randn(500, 1, 15, 49, generator=torch.Generator().manual_seed(0))
+    added = audio.change_channel(x, 0.3, generator(0)) - x
+    torch.testing.assert_close(added, added[..., :1].expand_as(added))
+    assert added[..., 0].std().item() == pytest.approx(0.3, rel=0.05)
+
+
+@pytest.mark.parametrize(("dim", "size"), [(2, 15), (3, 49)])
+def test_mask_band_blanks_one_band_anywhere(dim, size, global_rng_untouched):
+    x = torch.ones(2000, 1, 15, 49)
+    masked = audio.mask_band(x, dim, 4, generator(0))
+    assert bool((x == 1).all())
+    blank = (masked == 0).transpose(dim, 3)
+    assert bool((blank == blank[:, :, :1]).all()), "a band goes through the whole other axis"
+    row = blank[:, 0, 0].int()
+    width = row.sum(dim=1)
+    assert set(width.tolist()) == {0, 1, 2, 3, 4}
+    starts = (row.diff(dim=1, prepend=torch.zeros(len(row), 1, dtype=torch.int32)) == 1).sum(dim=1)
+    assert bool((starts == (width > 0)).all()), "it is in one piece"
+    assert bool(row.any(dim=0).all()) and row.shape[1] == size

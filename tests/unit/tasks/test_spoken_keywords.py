@@ -14,9 +14,9 @@ def small():
 
 
 def test_classes_are_those_of_speech_commands():
-    words = set(spoken_keywords.KEYWORDS) | set(spoken_keywords.UNKNOWN_WORDS)
+    words = set(audio.KEYWORDS) | set(spoken_keywords.UNKNOWN_WORDS)
     assert len(spoken_keywords.CLASSES) == 12
-    assert len(words) == len(spoken_keywords.KEYWORDS) + len(spoken_keywords.UNKNOWN_WORDS) == 35
+    assert len(words) == len(audio.KEYWORDS) + len(spoken_keywords.UNKNOWN_WORDS) == 35
 
 
 def test_sizes_classes_and_scale(small):
@@ -66,7 +66,7 @@ def test_each_split_hears_its_own_speakers_only(monkeypatch):
         part, heard = heard[:spoken], heard[spoken:]
         assert {speaker for _, speaker in part} <= set(speakers[name])
         words = [word for word, _ in part]
-        assert words[: 10 * n] == [w for w in spoken_keywords.KEYWORDS for _ in range(n)]
+        assert words[: 10 * n] == [w for w in audio.KEYWORDS for _ in range(n)]
         assert set(words[10 * n :]) <= set(spoken_keywords.UNKNOWN_WORDS)
     assert not heard
 
