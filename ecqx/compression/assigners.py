@@ -65,7 +65,7 @@ class EntropyConstrained:
         self.lam = torch.zeros(0)
         if tensors:
             strongest = lambda_max(tensors, Levels.of(tensors))
-            self.lam = lam * torch.tensor(scale).to(strongest) * strongest
+            self.lam = lam * torch.tensor(scale, dtype=torch.float64).to(strongest) * strongest
 
     def _placed(self, weights: Mapping[str, Tensor]) -> list[Placed]:
         return [place(weight, self.grids[name]) for name, weight in weights.items()]
@@ -115,9 +115,10 @@ class RelevanceConstrained(EntropyConstrained):
     ) -> None:
         if self._steps % self.interval == 0:
             for name, new in self.source(model, shadows, x, y).items():
-                old = self.relevance.get(name)
-                self.relevance[name] = new if old is None else torch.lerp(new, old, self.momentum)
-                self._rankings[name] = rank(self.relevance[name])
+                smoothed = self.relevance.setdefault(name, new)
+                if smoothed is not new:
+                    smoothed.lerp_(new, 1 - self.momentum)
+                self._rankings[name] = rank(smoothed)
         self._steps += 1
 
     def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -74,7 +74,7 @@ def weight_relevance(
             ratio = relevance_out / (output + _EPSILON * output.sign())
             # z = 0 carries no relevance; without this 0 / 0 would spread NaN.
             ratio = torch.where(output == 0, 0.0, ratio)
-            relevance[name] = layer.weight.detach() * weight_gradient(layer, activation, ratio)
+            relevance[name] = weight_gradient(layer, activation, ratio).mul_(layer.weight.detach())
     return relevance
 
 

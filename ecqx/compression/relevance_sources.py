@@ -1,7 +1,7 @@
 """Where the relevance of ECQx comes from: LRP, and the controls that it has to beat.
 
 A source is called with the quantized model, the shadow weights, and the minibatch of a training
-step whose loss has just been propagated back, and returns a tensor per weight, by name. Only the
+step whose loss has just been propagated back, and returns a new tensor per weight, by name. Only
 ranking and spread within a tensor matter: the assignment divides by the largest magnitude.
 
 LRP as in ECQx (arXiv 2109.04236), section 4.2; |w| as in magnitude pruning (Han et al. 2015);
