@@ -6,13 +6,14 @@ localisation), ``ecqx.compression`` (method contract, quantization-aware trainin
 ``ecqx.tasks`` (data sets, models, full-precision training).
 """
 
+import importlib
+
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str):
     # The one call of the library, without the cost of torch where only the name ecqx is needed.
+    # By name: an import statement here would make the whole library a part of every script.
     if name == "compress":
-        from ecqx.compression.api import compress
-
-        return compress
+        return importlib.import_module("ecqx.compression.api").compress
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
