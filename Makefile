@@ -25,8 +25,11 @@ help:
 benchmark: $(STAMP)
 	$(SNAKEMAKE) --cores $(CORES)
 
-figures tables: $(STAMP)
-	$(SNAKEMAKE) --cores 1 $@
+figures: $(STAMP)
+	$(SNAKEMAKE) --cores 1 figures
+
+tables: $(STAMP)
+	$(SNAKEMAKE) --cores 1 tables
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
