@@ -1,6 +1,6 @@
 """What a training step of each method costs, as a ratio to a plain full-precision step.
 
-    python benchmarks/step_cost.py [--models mlp_gsc ...] [--pairs 15] [--threads 1] [--device cpu]
+    python -m benchmarks.step_cost [--models mlp_gsc ...] [--pairs 15] [--threads 1] [--device cpu]
 
 A plain step (forward, backward, Adam) and a step of the method take turns on the same model and
 minibatch in the same process; the ratio is the median over the pairs, so that a machine whose speed

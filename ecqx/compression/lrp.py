@@ -10,10 +10,10 @@ import torch
 from zennit.canonizers import SequentialMergeBatchNorm
 from zennit.composites import SpecialFirstLayerMapComposite
 from zennit.layer import Sum
-from zennit.rules import Flat, Norm
+from zennit.rules import Flat
 from zennit.types import Activation, AvgPool, BatchNorm, ConvolutionStandard, Linear
 
-from ecqx.compression.lrp_rules import AlphaBeta, Epsilon, Pass
+from ecqx.compression.lrp_rules import AlphaBeta, Epsilon, Norm, Pass
 
 # The rule of convolutions; dense layers follow the epsilon rule, the first layer the flat rule.
 COMPOSITES = {

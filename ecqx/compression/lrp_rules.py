@@ -11,8 +11,6 @@ Sources: Bach et al. 2015 (epsilon and alpha-beta rule), Montavon et al. 2017 (z
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from zennit.core import Hook, RemovableHandle, RemovableHandleList, stabilize
@@ -24,19 +22,24 @@ class _Replaced(torch.autograd.Function):
     """A layer's output whose gradient with respect to the input is what a rule says."""
 
     @staticmethod
-    def forward(ctx, activation: Tensor, output: Tensor, propagate: Callable) -> Tensor:
-        ctx.propagate = propagate
-        ctx.save_for_backward(activation, output)
+    def forward(ctx, activation: Tensor, output: Tensor, rule: Rule, module) -> Tensor:
+        ctx.rule, ctx.module = rule, module
+        # Only what the rule will look at: activations are most of the memory of a pass.
+        ctx.save_for_backward(
+            activation if rule.keeps_input else None, output if rule.keeps_output else None
+        )
         return output.view_as(output)
 
     @staticmethod
-    def backward(ctx, relevance: Tensor) -> tuple[Tensor, None, None]:
-        activation, output = ctx.saved_tensors
-        return ctx.propagate(activation, output, relevance), None, None
+    def backward(ctx, relevance: Tensor) -> tuple[Tensor, None, None, None]:
+        return ctx.rule.propagate(ctx.module, *ctx.saved_tensors, relevance), None, None, None
 
 
 class Rule(Hook):
     """A zennit hook that stands in for the backward pass of the layer it is attached to."""
+
+    keeps_input = True
+    keeps_output = False
 
     def register(self, module: torch.nn.Module) -> RemovableHandleList:
         return RemovableHandleList(
@@ -44,19 +47,21 @@ class Rule(Hook):
         )
 
     def replace(self, module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor):
-        def propagate(activation: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
-            return self.propagate(module, activation, output, relevance)
-
-        return _Replaced.apply(inputs[0], output.detach(), propagate)
+        return _Replaced.apply(inputs[0], output.detach(), self, module)
 
     def propagate(
-        self, module: torch.nn.Module, activation: Tensor, output: Tensor, relevance: Tensor
+        self,
+        module: torch.nn.Module,
+        activation: Tensor | None,
+        output: Tensor | None,
+        relevance: Tensor,
     ) -> Tensor:
-        """Relevance of the layer's inputs, of the shape of ``activation``.
+        """Relevance of the layer's inputs, of their shape.
 
         Parameters
         ----------
-        activation, output : the layer's input and output in the forward pass
+        activation, output : the layer's input and output in the forward pass, if the rule keeps
+            them
         relevance : Tensor, of the shape of ``output``: what arrives there
         """
         raise NotImplementedError
@@ -65,6 +70,8 @@ class Rule(Hook):
 class Pass(Rule):
     """Relevance goes through unchanged: activations, batch normalisation."""
 
+    keeps_input = False
+
     def propagate(self, module, activation, output, relevance):
         return relevance
 
@@ -72,9 +79,26 @@ class Pass(Rule):
 class Epsilon(Rule):
     """R_i = a_i sum_j w_ij R_j / (z_j + eps sign z_j)."""
 
+    keeps_output = True
+
     def propagate(self, module, activation, output, relevance):
         share = relevance / stabilize(output, _EPSILON)
         return activation * input_gradient(module, activation, share, module.weight.detach())
+
+
+class Norm(Rule):
+    """R_i = a_i sum_j (dz_j / da_i) R_j / (z_j + eps sign z_j), for sums and averages.
+
+    The epsilon rule of layers that have no weights.
+    """
+
+    def propagate(self, module, activation, output, relevance):
+        with torch.enable_grad():
+            free = activation.detach().requires_grad_()
+            total = module.forward(free)
+            share = relevance / stabilize(total.detach(), _EPSILON)
+            (gradient,) = torch.autograd.grad(total, free, share)
+        return activation * gradient
 
 
 class AlphaBeta(Rule):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -60,22 +60,24 @@ def weight_relevance(
         for name, module in model.named_modules()
         if isinstance(module, (torch.nn.Linear, ConvolutionStandard))
     }
-    relevance = {}
+    relevance: dict[str, Tensor] = {}
+
+    def contract(name: str, activation: Tensor, output: Tensor, arriving: Tensor) -> None:
+        ratio = arriving / (output + _EPSILON * output.sign())
+        # z = 0 carries no relevance; without this 0 / 0 would spread NaN.
+        ratio = torch.where(output == 0, 0.0, ratio)
+        share = weight_gradient(layers[name], activation, ratio).mul_(layers[name].weight.detach())
+        relevance[name] = relevance[name] + share if name in relevance else share
+
     with _evaluating(model), torch.enable_grad(), rules.context(model) as modified:
-        with _tapped(layers) as taps:
-            # Rules act where gradients flow, so the input takes part even if weights are frozen.
-            logits = modified(x.detach().clone().requires_grad_())
+        with _tapped(layers, contract) as roots:
+            logits = modified(x.detach())
             seed = _start_relevance(logits.detach(), target, start)
-            outputs = [taps[name][1] for name in layers]
+            outputs = [output for _, _, output in roots]
             arriving = torch.autograd.grad(logits, outputs, grad_outputs=seed)
-        for (name, layer), relevance_out in zip(layers.items(), arriving, strict=True):
-            activation, output = taps[name]
-            output = output.detach()
-            ratio = relevance_out / (output + _EPSILON * output.sign())
-            # z = 0 carries no relevance; without this 0 / 0 would spread NaN.
-            ratio = torch.where(output == 0, 0.0, ratio)
-            relevance[name] = weight_gradient(layer, activation, ratio).mul_(layer.weight.detach())
-    return relevance
+        for (name, activation, output), arrived in zip(roots, arriving, strict=True):
+            contract(name, activation, output.detach(), arrived)
+    return {name: relevance[name] for name in layers}
 
 
 @contextmanager
@@ -91,17 +93,38 @@ def _evaluating(model: torch.nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _tapped(layers: dict[str, torch.nn.Module]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
-    """Record input and output of each layer during a forward pass inside the block."""
-    taps: dict[str, tuple[Tensor, Tensor]] = {}
+def _tapped(
+    layers: dict[str, torch.nn.Module], contract: Callable[[str, Tensor, Tensor, Tensor], None]
+) -> Iterator[list[tuple[str, Tensor, Tensor]]]:
+    """Call ``contract`` for each layer in the block with its input, output and arriving relevance.
+
+    It is called while relevance comes by, so that neither relevance nor activations of all layers
+    are held at once. The layers that relevance reaches last, those that take the input itself,
+    are left to the caller: name, input and output, where the backward pass may stop.
+    """
+    roots: list[tuple[str, Tensor, Tensor]] = []
+
+    def tap(name: str, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        activation = args[0].detach()
+        if not args[0].requires_grad:
+            leaf = output.detach().requires_grad_()
+            roots.append((name, activation, leaf))
+            return leaf
+        held = [activation, output.detach()]
+
+        def arrive(arriving: Tensor) -> None:
+            contract(name, *held, arriving)
+            held.clear()
+
+        output.register_hook(arrive)
+        return None
+
     handles = [
-        layer.register_forward_hook(
-            lambda _, args, output, name=name: taps.update({name: (args[0].detach(), output)})
-        )
+        layer.register_forward_hook(lambda _, args, output, name=name: tap(name, args, output))
         for name, layer in layers.items()
     ]
     try:
-        yield taps
+        yield roots
     finally:
         for handle in handles:
             handle.remove()

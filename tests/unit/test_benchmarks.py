@@ -12,13 +12,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_step_cost_prints_its_rows():
-    command = ["benchmarks/step_cost.py", "--models", "mlp_gsc", "--pairs", "1", "--threads", "1"]
+    command = ["-m", "benchmarks.step_cost", "--models", "mlp_gsc"]
     done = subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, *command, "--pairs", "1", "--threads", "1"],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
     )
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

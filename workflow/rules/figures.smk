@@ -5,11 +5,15 @@ METRICS = config["evaluation"]["metrics"]
 LOCALISATION = config["evaluation"]["localisation"]
 GALLERY = f"{RESULTS}/figures/gallery-{{dataset}}-{{model}}"
 
+# Where ECQx is run with several sources of relevance, they are compared with each other.
+CONTROLS = len({point.get("relevance") for point in POINTS.get("ecqx", {}).values()}) > 1
+
 FIGURES = (
     figure("accuracy_vs_size")
     + figure("accuracy_vs_sparsity")
     + [path for metric in METRICS for path in figure(f"consistency_vs_size-{metric}")]
     + (figure("localisation_vs_size") if LOCALISATION else [])
+    + (figure("controls") if CONTROLS else [])
     + [
         path
         for task in TASKS.values()
@@ -92,6 +96,26 @@ rule localisation_vs_size:
         metrics=LOCALISATION,
     script:
         "../scripts/localisation_vs_size.py"
+
+
+rule controls:
+    input:
+        runs=TABLES[0],
+        library=library("workflow/scripts/controls.py"),
+    output:
+        csv=f"{RESULTS}/tables/controls.csv",
+        md=report(
+            f"{RESULTS}/tables/controls.md",
+            caption="../report/controls.rst",
+            category="Tables",
+        ),
+        figure=captioned(figure("controls"), "controls"),
+    log:
+        f"{LOG}/figures/controls.log",
+    benchmark:
+        f"{BENCHMARK}/figures/controls.tsv"
+    script:
+        "../scripts/controls.py"
 
 
 rule gallery:

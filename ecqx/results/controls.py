@@ -1,0 +1,131 @@
+"""Does the source of relevance matter? ECQx with LRP against ECQx with its controls, and ECQ.
+
+Runs are paired: the same seed, hence the same full-precision network, and the same constraint.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ecqx.results import statistics
+
+SOURCE = "p_relevance"
+_SETTING = [*statistics.TASK, "bits", "p_lam"]
+_WITHOUT = "none (ECQ)"
+
+
+def by_source(runs: pd.DataFrame) -> pd.DataFrame:
+    """``runs`` with ECQx split into one method per source of relevance, named after it.
+
+    For figures and tables that tell methods apart: ``ECQx, lrp``, ``ECQx, shuffled`` ...
+    """
+    statistics.require_columns(runs, [SOURCE], "runs")
+    named = runs[SOURCE].notna()
+    return runs.assign(method=runs["method"].where(~named, "ECQx, " + runs[SOURCE].astype(str)))
+
+
+def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFrame:
+    """ECQx with one source minus ECQx with each other source, and minus ECQ, seed by seed.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        As runs.csv; of ECQ and ECQx, a run per data set, model, bits, lam, seed and source.
+    reference : str
+        The source that the others are subtracted from.
+
+    Returns
+    -------
+    DataFrame
+        dataset, model, bits, p_lam, against (source, or "none (ECQ)"); accuracy of the reference;
+        accuracy_difference, at the same lam; matched_difference, at the same size: the other's
+        accuracy is read off its own runs of that seed, bits and task, linearly between their log
+        sizes (undefined outside their range); size_ratio, the reference's size over the other's.
+        Each as ``_mean``, ``_half_width`` (95 % t-interval over seeds) and ``_n``. Runs that are
+        not ok are undefined and lower ``_n``.
+
+    Raises
+    ------
+    ValueError
+        A column is missing, there is no run of the reference, or two runs share a cell (another
+        hyper-parameter varies as well).
+    """
+    needed = [*_SETTING, "seed", "method", "status", "accuracy", "size_bytes", SOURCE]
+    statistics.require_columns(runs, needed, "runs")
+    runs = runs[runs["method"].isin(["ecq", "ecqx"])]
+    runs = runs.assign(against=runs[SOURCE].where(runs["method"] == "ecqx", _WITHOUT))
+    cell = [*_SETTING, "seed", "against"]
+    if runs.duplicated(cell).any():
+        twice = runs.loc[runs.duplicated(cell), cell].iloc[0].to_dict()
+        raise ValueError(f"runs: several of {twice}, expected one: another parameter varies")
+    ok = runs["status"] == "ok"
+    runs = runs.assign(accuracy=runs["accuracy"].where(ok), size_bytes=runs["size_bytes"].where(ok))
+    own = runs[runs["against"] == reference]
+    if own.empty:
+        raise ValueError(f"runs: none of ecqx with relevance {reference!r}")
+    rows = []
+    for against, others in runs[runs["against"] != reference].groupby("against", sort=False):
+        pairs = own.merge(others, on=[*_SETTING, "seed"], suffixes=("", "_other"))
+        fronts = {key: front for key, front in others.groupby([*statistics.TASK, "bits", "seed"])}
+        matched = [
+            _accuracy_at(fronts[tuple(pair[:4])], pair[4])
+            for pair in pairs[[*statistics.TASK, "bits", "seed", "size_bytes"]].itertuples(
+                index=False, name=None
+            )
+        ]
+        rows.append(
+            pairs[[*_SETTING, "seed", "accuracy"]].assign(
+                against=against,
+                accuracy_difference=pairs["accuracy"] - pairs["accuracy_other"],
+                matched_difference=pairs["accuracy"] - np.array(matched, dtype=float),
+                size_ratio=pairs["size_bytes"] / pairs["size_bytes_other"],
+            )
+        )
+    if not rows:
+        raise ValueError(f"runs: nothing to compare {reference!r} with")
+    measures = ["accuracy", "accuracy_difference", "matched_difference", "size_ratio"]
+    return statistics.aggregate(pd.concat(rows), [*_SETTING, "against"], measures)
+
+
+def _accuracy_at(front: pd.DataFrame, size: float) -> float:
+    """Accuracy of a front at a size, linear in log size; NaN outside its range."""
+    front = front.dropna(subset=["accuracy", "size_bytes"]).sort_values("size_bytes")
+    if front.empty or not np.isfinite(size):
+        return float("nan")
+    sizes = np.log(front["size_bytes"].to_numpy(float))
+    return float(
+        np.interp(np.log(size), sizes, front["accuracy"], left=float("nan"), right=float("nan"))
+    )
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """The paired differences as Markdown, accuracies in points."""
+    lines = [
+        "# ECQx with LRP against its controls",
+        "",
+        "LRP minus control, mean ± half width of the 95 % t-interval over paired seeds, in "
+        "percentage points of test accuracy: at the same lam, and at the same size. n: seeds at "
+        "the same lam; at the same size in brackets, fewer where LRP's size lies outside the "
+        "control's range. Size ratio: LRP over control.",
+        "",
+        "| Task | Bits | lam | Accuracy [%] | Against | Same lam | Same size | Size ratio | n |",
+        "| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in table.itertuples(index=False):
+        lines.append(
+            f"| {row.dataset} / {row.model} | {row.bits:g} | {row.p_lam:g} "
+            f"| {100 * row.accuracy_mean:.1f} | {row.against} "
+            f"| {_points(row.accuracy_difference_mean, row.accuracy_difference_half_width)} "
+            f"| {_points(row.matched_difference_mean, row.matched_difference_half_width)} "
+            f"| {row.size_ratio_mean:.3f} "
+            f"| {row.accuracy_difference_n} ({row.matched_difference_n}) |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _points(mean: float, half_width: float) -> str:
+    if not np.isfinite(mean):
+        return "n/a"
+    width = f" ± {100 * half_width:.1f}" if np.isfinite(half_width) else ""
+    return f"{100 * mean:+.1f}{width}"
