@@ -125,7 +125,7 @@ def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
     return styles
 
 
-def render(figure: Figure, format: str, dpi: int = 300) -> bytes:
+def render(figure: Figure, format: str, dpi: int = 200) -> bytes:
     """The figure as the bytes of a ``pdf`` or ``png`` file; the same figure gives the same bytes.
 
     The first call fixes the layout of the figure, which every format then shares.
