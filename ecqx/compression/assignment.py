@@ -21,6 +21,7 @@ from torch import Tensor
 from ecqx.compression.grid import Grid
 
 _FINE = 64  # bins per level
+_SAME_PRICE = 1e-9  # bits: a difference that rounding alone may make
 _BLOCK = 65_536  # weights handled at a time, so that intermediate results stay in cache
 
 
@@ -149,14 +150,14 @@ def lambda_max(tensors: Sequence[Placed], levels: Levels) -> Tensor:
     -------
     float64 Tensor >= 0, shape (tensors,). Levels that cost no more bits than zero cannot be
     beaten by any lam and are left out (only possible when zero and one other level share all
-    weights equally).
+    weights, zero with half of them or less).
     """
     extremes = [placed.weight.aminmax() for placed in tensors]
     low = torch.stack([e.min for e in extremes]).to(torch.float64)[:, None]
     high = torch.stack([e.max for e in extremes]).to(torch.float64)[:, None]
     gain = 2 * torch.where(levels.values > 0, high, low) * levels.values - levels.values.square()
     price = levels.information - levels.information.gather(1, levels.zero)
-    return torch.where((gain > 0) & (price > 0), gain / price, 0.0).amax(1)
+    return torch.where((gain > 0) & (price > _SAME_PRICE), gain / price, 0.0).amax(1)
 
 
 def boundaries(levels: Levels, lam: Tensor) -> Tensor:
