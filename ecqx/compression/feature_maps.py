@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ecqx.tasks.task import evaluating
+
 
 def feature_layer(model: torch.nn.Module, sample: Tensor) -> str:
     """Name of the module whose output is the last feature map of the network.
@@ -29,16 +31,12 @@ def feature_layer(model: torch.nn.Module, sample: Tensor) -> str:
         for name, module in model.named_modules()
         if not any(True for _ in module.children())
     ]
-    modes = [(module, module.training) for module in model.modules()]
     try:
-        model.eval()
-        with torch.no_grad():
+        with evaluating(model), torch.no_grad():
             model(sample)
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes:
-            module.training = mode
     convolutions = [
         i for i, (_, module, _) in enumerate(ran) if isinstance(module, torch.nn.Conv2d)
     ]

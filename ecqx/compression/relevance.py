@@ -11,6 +11,7 @@ from zennit.types import ConvolutionStandard
 
 from ecqx.compression import lrp
 from ecqx.compression.lrp_rules import weight_gradient
+from ecqx.tasks.task import evaluating
 
 STARTS = ("output", "ones", "probability")
 _EPSILON = 1e-6
@@ -69,7 +70,7 @@ def weight_relevance(
         share = weight_gradient(layers[name], activation, ratio).mul_(layers[name].weight.detach())
         relevance[name] = relevance[name] + share if name in relevance else share
 
-    with _evaluating(model), torch.enable_grad(), rules.context(model) as modified:
+    with evaluating(model), torch.enable_grad(), rules.context(model) as modified:
         with _tapped(layers, contract) as roots:
             logits = modified(x.detach())
             seed = _start_relevance(logits.detach(), target, start)
@@ -78,18 +79,6 @@ def weight_relevance(
         for (name, activation, output), arrived in zip(roots, arriving, strict=True):
             contract(name, activation, output.detach(), arrived)
     return {name: relevance[name] for name in layers}
-
-
-@contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; outside, every module's own mode as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ecqx.compression.feature_maps import feature_layer
+from ecqx.tasks.task import evaluating
 
 
 @dataclass(frozen=True)
@@ -184,15 +185,12 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
     Freezing spares the gradients of all weights, and no explainer can leave one behind in ``grad``.
     """
-    training = [(module, module.training) for module in model.modules()]
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
-        model.eval()
         for parameter in trainable:
             parameter.requires_grad_(False)
-        yield
+        with evaluating(model):
+            yield
     finally:
-        for module, mode in training:
-            module.training = mode
         for parameter in trainable:
             parameter.requires_grad_(True)

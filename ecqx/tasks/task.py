@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -134,6 +135,18 @@ class Task:
             yield x, y
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every module's own mode as it was, whatever happens."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def predict(model: nn.Module, x: Tensor, batch_size: int = 512) -> Tensor:
     """Logits in evaluation mode, without gradients.
 
@@ -150,14 +163,8 @@ def predict(model: nn.Module, x: Tensor, batch_size: int = 512) -> Tensor:
     -------
     Tensor, shape (n, n_classes)
     """
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        with torch.no_grad():
-            return torch.cat([model(batch) for batch in x.split(batch_size)])
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluating(model), torch.no_grad():
+        return torch.cat([model(batch) for batch in x.split(batch_size)])
 
 
 def accuracy(model: nn.Module, split: Split) -> float:

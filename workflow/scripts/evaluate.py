@@ -26,13 +26,14 @@ def undefined(model: torch.nn.Module, reference: Reference) -> dict:
     }
 
 
-def measured(artefact: bytes, model: torch.nn.Module, evaluated: dict) -> dict:
-    """metrics.json of a run, the values that concern the artefact and the decoded network."""
-    state = bitstream.decode(artefact)
+def measured(
+    size_bytes: int, state: dict[str, torch.Tensor], model: torch.nn.Module, evaluated: dict
+) -> dict:
+    """metrics.json of a run, the values that concern the artefact and the state it decodes to."""
     return {
         "accuracy": evaluated["accuracy"],
-        "size_bytes": len(artefact),
-        "compression_ratio": size.full_precision_bytes(model) / len(artefact),
+        "size_bytes": size_bytes,
+        "compression_ratio": size.full_precision_bytes(model) / size_bytes,
         "sparsity": size.sparsity(state),
         "entropy_bytes": size.entropy_bytes(state),
         "explainers_skipped": evaluated["explainers_skipped"],
@@ -59,11 +60,12 @@ def main(snakemake) -> None:
         model = build(dataset.input_shape, len(dataset.classes)).eval()
         metrics, rows, maps = undefined(model, reference), [], {}
         if artefact:
-            bitstream.load(model, bitstream.decode(artefact))
+            state = bitstream.decode(artefact)
+            bitstream.load(model, state)
             evaluated = evaluate_network(
                 model, dataset.test, reference, evaluation["explainers"], metric_names
             )
-            metrics |= measured(artefact, model, evaluated)
+            metrics |= measured(len(artefact), state, model, evaluated)
             rows = [{key: run[key] for key in _KEYS} | row for row in evaluated["rows"]]
             shown = evaluation["gallery_samples"]
             maps = {name: part[:shown] for name, part in evaluated["maps"].items()}
