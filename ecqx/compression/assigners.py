@@ -108,6 +108,7 @@ class RelevanceConstrained(EntropyConstrained):
         self.momentum, self.interval = momentum, interval
         self.relevance: dict[str, Tensor] = {}
         self._rankings: dict[str, Ranking | None] = {}
+        self._betas: list[float | None] | None = None
         self._steps = 0
 
     def observe(
@@ -118,7 +119,8 @@ class RelevanceConstrained(EntropyConstrained):
                 smoothed = self.relevance.setdefault(name, new)
                 if smoothed is not new:
                     smoothed.lerp_(new, 1 - self.momentum)
-                self._rankings[name] = rank(smoothed)
+            rankings = rank(list(self.relevance.values()))
+            self._rankings = dict(zip(self.relevance, rankings, strict=True))
         self._steps += 1
 
     def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -126,8 +128,14 @@ class RelevanceConstrained(EntropyConstrained):
             return {}
         tensors = self._placed(shadows)
         rankings = [self._rankings.get(name) for name in shadows]
-        codes = assign_by_relevance(
-            tensors, rankings, Levels.of(tensors), self.lam, window=self.window, rho=self.rho
+        codes, self._betas = assign_by_relevance(
+            tensors,
+            rankings,
+            Levels.of(tensors),
+            self.lam,
+            window=self.window,
+            rho=self.rho,
+            guesses=self._betas,
         )
         return _shaped(codes, shadows)
 

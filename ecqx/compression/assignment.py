@@ -12,69 +12,90 @@ Source: cost of ECQ, Becking et al., ECQx (arXiv 2109.04236), eq. 4 to 6, and Ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ecqx.compression import kernels
 from ecqx.compression.grid import Grid
 
 _FINE = 64  # bins per level
 _SAME_PRICE = 1e-9  # bits: a difference that rounding alone may make
-_BLOCK = 65_536  # weights handled at a time, so that intermediate results stay in cache
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Cells far finer than a grid, over twice its width; those at the ends take what lies beyond.
+
+    Every level and every midpoint between two levels is the edge of a bin. So the bins tell how
+    many weights are nearest to each level, and where a weight lies among other boundaries is
+    decided by its bin alone, unless a boundary falls into that very bin.
+
+    Attributes
+    ----------
+    first : float, where the first bin begins
+    width : float > 0, of a bin
+    number : int
+    """
+
+    first: float
+    width: float
+    number: int
+
+    @classmethod
+    def of(cls, grid: Grid) -> Bins:
+        beyond = grid.n_levels // 2
+        number = (grid.n_levels + 2 * beyond) * _FINE
+        return cls((grid.low - beyond - 0.5) * grid.step, grid.step / _FINE, number)
+
+    def place(self, values: Tensor) -> np.ndarray:
+        """uint16, shape (n,): the bin of each value, shape (n,), on the CPU; NaN goes to the first.
+
+        A monotone function, whatever the rounding.
+        """
+        array = values.numpy()
+        real, index = array.dtype.type, np.empty(array.size, dtype=np.uint16)
+        offset = real(self.first / self.width)
+        kernels.place(array, real(1 / self.width), offset, real(self.number - 1), index)
+        return index
 
 
 @dataclass(frozen=True)
 class Placed:
-    """The weights of a tensor, sorted into bins far finer than its grid.
-
-    The bins cover twice the width of the grid, those at the ends take what lies beyond; every
-    midpoint between two levels is the edge of a bin. So the bins give the number of weights
-    nearest to each level, and where a weight lies among other boundaries is decided by its bin
-    alone, unless a boundary falls into that very bin.
+    """The weights of a tensor and where they lie on its grid.
 
     Attributes
     ----------
     weight : float Tensor, shape (n,)
     grid : Grid
-    index : int32 Tensor, shape (n,): the bin of each weight
+    counts : int64 Tensor, shape (levels,): how many weights have each level as their nearest
+    index : uint16 array, shape (n,): the bin of each weight; None on CUDA
     """
 
     weight: Tensor
     grid: Grid
-    index: Tensor
+    counts: Tensor
+    index: np.ndarray | None
 
 
 def place(weight: Tensor, grid: Grid) -> Placed:
-    """Sort the weights of a tensor of any shape into bins; see :class:`Placed`."""
+    """Place the weights of a tensor of any shape; see :class:`Placed`."""
     flat = weight.detach().flatten()
-    index = torch.empty(flat.numel(), dtype=torch.int32, device=flat.device)
-    for block, out in blocks(flat, index):
-        _bin_of(block, grid, out)
-    return Placed(flat, grid, index)
-
-
-def blocks(*flat: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """The same pieces of several flat tensors, small enough for the cache; whole on CUDA."""
-    size = max(1, flat[0].numel()) if flat[0].is_cuda else _BLOCK
-    return zip(*(tensor.split(size) for tensor in flat), strict=True)
-
-
-def _n_bins(grid: Grid) -> int:
-    return (grid.n_levels + 2 * (grid.n_levels // 2)) * _FINE
-
-
-def _bin_of(values: Tensor, grid: Grid, out: Tensor | None = None) -> Tensor:
-    """The bin of each value, int32: a monotone function, whatever the rounding.
-
-    Product and sum stay apart: fused, they could round differently in different lanes of a
-    vector, and the same function of a weight and of a boundary would not be monotone.
-    """
-    first = grid.low - grid.n_levels // 2 - 0.5
-    bins = values.mul(_FINE / grid.step).sub_(first * _FINE)
-    bins.clamp_(0, _n_bins(grid) - 1).nan_to_num_(nan=0.0)
-    return bins.int() if out is None else out.copy_(bins)
+    if flat.is_cuda:
+        nearest = (grid.nearest(flat) - grid.low).long()
+        counts = torch.zeros(grid.n_levels, dtype=torch.int64, device=flat.device)
+        return Placed(flat, grid, counts.scatter_add_(0, nearest, torch.ones_like(nearest)), None)
+    bins = Bins.of(grid)
+    index = bins.place(flat)
+    cells = kernels.count(index, bins.number).reshape(-1, _FINE).sum(axis=1)
+    beyond = grid.n_levels // 2
+    counts = cells[beyond : beyond + grid.n_levels].copy()
+    counts[0] += cells[:beyond].sum()
+    counts[-1] += cells[beyond + grid.n_levels :].sum()
+    return Placed(flat, grid, torch.from_numpy(counts), index)
 
 
 @dataclass(frozen=True)
@@ -109,7 +130,7 @@ class Levels:
         n_levels = tensors[0].grid.n_levels
         codes = low + torch.arange(n_levels, device=device)
         values = codes * step[:, None].to(device)
-        counts = torch.stack([count_nearest(placed) for placed in tensors]).to(torch.float64)
+        counts = torch.stack([placed.counts for placed in tensors]).to(torch.float64)
         share = counts / counts.sum(1, keepdim=True)
         zero = share.gather(1, -low)
         rest = (1 - zero).clamp(min=torch.finfo(torch.float64).tiny)
@@ -121,22 +142,6 @@ class Levels:
         """The same with the zero level out of use."""
         information = self.information.scatter(1, self.zero, torch.inf)
         return Levels(self.values, self.zero, information)
-
-
-def count_nearest(placed: Placed) -> Tensor:
-    """int64 Tensor, shape (levels,): how many weights have each level as their nearest."""
-    n_levels, n_bins = placed.grid.n_levels, _n_bins(placed.grid)
-    if placed.index.is_cuda:  # bincount would wait for the device
-        ones = torch.ones_like(placed.index, dtype=torch.int64)
-        bins = ones.new_zeros(n_bins).scatter_add_(0, placed.index.long(), ones)
-    else:
-        bins = torch.bincount(placed.index, minlength=n_bins)
-    cells = bins.view(-1, _FINE).sum(1)
-    beyond = n_levels // 2
-    counts = cells[beyond : beyond + n_levels].clone()
-    counts[0] += cells[:beyond].sum()
-    counts[-1] += cells[beyond + n_levels :].sum()
-    return counts
 
 
 def lambda_max(tensors: Sequence[Placed], levels: Levels) -> Tensor:
@@ -190,57 +195,38 @@ def boundaries(levels: Levels, lam: Tensor) -> Tensor:
     return torch.where(cheapest_somewhere, upper, -torch.inf).cummax(1).values[:, :-1]
 
 
-class Tables:
-    """Where the weights of each tensor lie among the sorted boundaries of its power diagram.
+class Diagram:
+    """The power diagram of one tensor's levels, ready to look weights up in.
 
-    The same as ``torch.bucketize``, for few boundaries and many weights. On a CPU the branches of
-    a binary search cannot be predicted, so the bins of :class:`Placed` stand in for it: a bin
-    without a boundary decides by itself, one with a boundary by one comparison. Bins of weights
-    and boundaries come from the same monotone function, so the result is exact.
+    The same as ``torch.bucketize`` among the boundaries. On a CPU the branches of a binary search
+    cannot be predicted; there, a weight starts from the number of boundaries below its bin, which
+    decides for all weights in it unless a boundary falls into that very bin.
 
     Parameters
     ----------
-    tensors : placed weights; their grids have equally many levels
-    bounds : float64 Tensor, shape (tensors, k), non-decreasing, without NaN; may hold infinities
+    placed : the weights
+    bounds : float64 Tensor, shape (k,), non-decreasing, without NaN; may hold infinities
+
+    Attributes
+    ----------
+    bounds : float Tensor, shape (k + 1,), of the weights' precision, infinity at the end
+    below : int32 array, shape (bins + 1,): boundaries below the beginning of a bin; None on CUDA
     """
 
-    def __init__(self, tensors: Sequence[Placed], bounds: Tensor) -> None:
-        self.bounds = [row.to(p.weight.dtype) for row, p in zip(bounds, tensors, strict=True)]
-        self.binned = [False] * len(tensors)
-        if bounds.is_cuda:
+    def __init__(self, placed: Placed, bounds: Tensor) -> None:
+        self.bounds = torch.nn.functional.pad(
+            bounds.to(placed.weight.dtype), (0, 1), value=torch.inf
+        )
+        self.below = None
+        if placed.index is None:
             return
-        n_bins = _n_bins(tensors[0].grid)
-        rounded = torch.stack(self.bounds)
-        holder = torch.stack(
-            [_bin_of(row, p.grid) for row, p in zip(self.bounds, tensors, strict=True)]
-        )
-        # -1 and n_bins: boundaries below and above every weight
-        holder.masked_fill_(rounded == -torch.inf, -1).masked_fill_(rounded == torch.inf, n_bins)
-        within = (holder >= 0) & (holder < n_bins)
-        distinct = rounded[:, 1:] != rounded[:, :-1]
-        shared = (holder[:, 1:] == holder[:, :-1]) & distinct & within[:, 1:]
-        self.binned = (~shared.any(1)).tolist()
-        # The column behind the last bin takes what lies in none.
-        inside = rounded.new_full((len(tensors), n_bins + 1), torch.inf)
-        self.inside = inside.scatter_(1, torch.where(within, holder, n_bins).long(), rounded)
-        self.inside[:, n_bins] = torch.inf
-        # below[i]: boundaries under bin i; a weight above the one inside its bin takes the next.
-        bins = torch.arange(n_bins + 1, dtype=torch.int32).expand(len(tensors), -1).contiguous()
-        self.below = torch.searchsorted(holder, bins, out_int32=True)
-
-    def position(self, tensor: int, weight: Tensor, index: Tensor) -> Tensor:
-        """Where to look up each of some weights in a :meth:`spread` table; int32, shape (n,)."""
-        if not self.binned[tensor]:
-            return torch.bucketize(weight, self.bounds[tensor], out_int32=True)
-        # As integers: comparisons that give booleans take half as long again.
-        above = torch.gt(
-            weight, self.inside[tensor].index_select(0, index), out=torch.empty_like(index)
-        )
-        return above.add_(index)
-
-    def spread(self, tensor: int, values: Tensor) -> Tensor:
-        """``values`` per number of boundaries below, shape (k + 1,), as a look-up table."""
-        return values.index_select(0, self.below[tensor]) if self.binned[tensor] else values
+        bins = Bins.of(placed.grid)
+        # Bins of weights and boundaries come from the same monotone function.
+        holder = bins.place(self.bounds[:-1]).astype(np.int64)
+        rounded = self.bounds[:-1].numpy()
+        holder[rounded == -np.inf], holder[rounded == np.inf] = -1, bins.number
+        self.below = np.empty(bins.number + 1, dtype=np.int32)
+        kernels.count_below(holder, self.below)
 
 
 def assign(tensors: Sequence[Placed], levels: Levels, lam: Tensor) -> list[Tensor]:
@@ -256,15 +242,26 @@ def assign(tensors: Sequence[Placed], levels: Levels, lam: Tensor) -> list[Tenso
     list of int32 Tensor, each of shape (n,): codes in [grid.low, grid.high]; ties go to the lower
     level.
     """
-    tables = Tables(tensors, boundaries(levels, lam))
-    result = []
-    for t, placed in enumerate(tensors):
-        codes = tables.spread(t, placed.grid.codes(placed.weight.device))
-        found = torch.empty_like(placed.index)
-        for weight, index, out in blocks(placed.weight, placed.index, found):
-            torch.index_select(codes, 0, tables.position(t, weight, index), out=out)
-        result.append(found)
-    return result
+    rows = boundaries(levels, lam)
+    return [
+        _look_up(placed, Diagram(placed, row)) for placed, row in zip(tensors, rows, strict=True)
+    ]
+
+
+def _look_up(placed: Placed, diagram: Diagram) -> Tensor:
+    if placed.index is None:
+        position = torch.bucketize(placed.weight, diagram.bounds[:-1], out_int32=True)
+        return position.add_(placed.grid.low)
+    codes = torch.empty(len(placed.weight), dtype=torch.int32)
+    kernels.look_up(
+        placed.weight.numpy(),
+        placed.index,
+        diagram.below,
+        diagram.bounds.numpy(),
+        np.int32(placed.grid.low),
+        codes.numpy(),
+    )
+    return codes
 
 
 def tensor_scale(n_weights: int, n_largest: int) -> float:

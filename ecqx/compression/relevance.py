@@ -25,6 +25,7 @@ def weight_relevance(
     composite: str = "epsilon_plus_flat",
     batch_norm: str = "merge",
     start: str = "output",
+    parts: int = 1,
 ) -> dict[str, Tensor]:
     """LRP relevance of every linear and convolutional weight, summed over a batch.
 
@@ -39,10 +40,13 @@ def weight_relevance(
     model : network whose layers all have a rule; it runs in evaluation mode and comes back with
         parameters, gradients, hooks and training mode as they were, also after an exception.
     x : float Tensor, shape (batch, ...)
-    target : int64 Tensor, shape (batch,), the class whose output is explained
+    target : the class whose output is explained, int64 Tensor, shape (batch,); or several classes
+        per sample, bool Tensor, shape (batch, classes)
     composite, batch_norm : see :func:`ecqx.compression.lrp.composite`
     start : relevance at the target's output: its logit (``output``), 1 (``ones``) or its softmax
-        probability (``probability``), each divided by the batch size
+        probability (``probability``; sigmoid with several classes), each divided by the batch size
+    parts : int >= 1; the batch is explained in that many pieces, one after the other, which bounds
+        the memory and changes nothing but rounding
 
     Returns
     -------
@@ -71,13 +75,14 @@ def weight_relevance(
         relevance[name] = relevance[name] + share if name in relevance else share
 
     with evaluating(model), torch.enable_grad(), rules.context(model) as modified:
-        with _tapped(layers, contract) as roots:
-            logits = modified(x.detach())
-            seed = _start_relevance(logits.detach(), target, start)
-            outputs = [output for _, _, output in roots]
-            arriving = torch.autograd.grad(logits, outputs, grad_outputs=seed)
-        for (name, activation, output), arrived in zip(roots, arriving, strict=True):
-            contract(name, activation, output.detach(), arrived)
+        for piece, classes in zip(x.detach().chunk(parts), target.chunk(parts), strict=True):
+            with _tapped(layers, contract) as roots:
+                logits = modified(piece)
+                seed = _start_relevance(logits.detach(), classes, start) / len(x)
+                outputs = [output for _, _, output in roots]
+                arriving = torch.autograd.grad(logits, outputs, grad_outputs=seed)
+            for (name, activation, output), arrived in zip(roots, arriving, strict=True):
+                contract(name, activation, output.detach(), arrived)
     return {name: relevance[name] for name in layers}
 
 
@@ -120,11 +125,12 @@ def _tapped(
 
 
 def _start_relevance(logits: Tensor, target: Tensor, start: str) -> Tensor:
-    """Shape (batch, classes): zero but for the target's output, divided by the batch size."""
-    chosen = torch.nn.functional.one_hot(target, logits.shape[1]).to(logits.dtype)
+    """Shape (batch, classes): zero but for the outputs of the target."""
+    several = target.ndim == 2
+    chosen = target if several else torch.nn.functional.one_hot(target, logits.shape[1])
     value = {
         "output": lambda: logits,
         "ones": lambda: torch.ones_like(logits),
-        "probability": lambda: logits.softmax(1),
+        "probability": lambda: logits.sigmoid() if several else logits.softmax(1),
     }[start]()
-    return chosen * value / len(logits)
+    return chosen.to(logits.dtype) * value

@@ -15,19 +15,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ecqx.compression.assignment import (
-    Levels,
-    Placed,
-    Tables,
-    assign,
-    blocks,
-    boundaries,
-)
+from ecqx.compression import kernels
+from ecqx.compression.assignment import Diagram, Levels, Placed, assign, boundaries
+from ecqx.compression.threshold_brackets import decide
+from ecqx.compression.zero_choice import ZeroChoice
 
 WINDOWS = ("below", "above")
 
-_SAMPLE = 2048  # values that bracket an order statistic
-_MARGIN = 140  # of them on either side: six standard deviations of a rank
+_SMALL = 16_384  # weights of a tensor that is not worth a bracket
 
 
 @dataclass(frozen=True)
@@ -43,12 +38,12 @@ class Window:
     side: str
     p: float
 
-    def counts(self, ecq_zeros: int, n_weights: int) -> tuple[int, int]:
-        """Smallest and largest admissible number of zeros."""
+    def counts(self, ecq_zeros: Tensor, n_weights: int) -> tuple[Tensor, Tensor]:
+        """Smallest and largest admissible number of zeros; int64 Tensors like ``ecq_zeros``."""
         width = self.p * n_weights
         if self.side == "below":
-            return max(0, math.ceil(ecq_zeros - width)), ecq_zeros
-        return ecq_zeros, min(n_weights, math.floor(ecq_zeros + width))
+            return (ecq_zeros - width).ceil().clamp(min=0).long(), ecq_zeros
+        return ecq_zeros, (ecq_zeros + width).floor().clamp(max=n_weights).long()
 
 
 @dataclass(frozen=True)
@@ -57,30 +52,34 @@ class Ranking:
 
     Attributes
     ----------
-    log_relevance : float Tensor, shape (n,): ln R of R = |relevance| / max |relevance|, with R
-        kept off 0 and 1 by one float. Weights of no relevance then still differ by their costs,
-        where the rule would zero them all at once.
+    relative : float Tensor, shape (n,): R = |relevance| / max |relevance|
     log_mean : ln of the mean of R
     """
 
-    log_relevance: Tensor
+    relative: Tensor
     log_mean: float
 
 
-def rank(relevance: Tensor) -> Ranking | None:
+def rank(relevances: Sequence[Tensor]) -> list[Ranking | None]:
     """Prepare relevance, signed or not, for the assignment; its magnitude counts.
 
-    None for relevance that tells no two weights apart (constant, all zero), or that is not finite:
-    it cannot rank anything.
+    None for relevance that tells no two weights of a tensor apart (constant, all zero), or that is
+    not finite: it cannot rank anything.
     """
-    magnitude = relevance.detach().abs().flatten()
-    smallest, largest = magnitude.aminmax()
-    if not bool(largest.isfinite() & (largest > smallest)):
-        return None
-    relative = magnitude.div_(largest)
-    log_mean = math.log(float(relative.mean(dtype=torch.float64)))
-    real = torch.finfo(relative.dtype)
-    return Ranking(relative.clamp_(real.tiny, 1 - real.eps / 2).log_(), log_mean)
+    if not relevances:
+        return []
+    magnitudes = [relevance.detach().abs().flatten() for relevance in relevances]
+    extremes = [magnitude.aminmax() for magnitude in magnitudes]
+    summary = [torch.stack([e.min, e.max, m.mean()]) for e, m in zip(extremes, magnitudes,
+                                                                     strict=True)]  # fmt: skip
+    # the one place where the host waits for the relevance
+    rows = torch.stack(summary).tolist()
+    return [
+        Ranking(magnitude.div_(largest), math.log(mean / largest))
+        if smallest < largest < math.inf
+        else None
+        for magnitude, (smallest, largest, mean) in zip(magnitudes, rows, strict=True)
+    ]
 
 
 def assign_by_relevance(
@@ -91,7 +90,8 @@ def assign_by_relevance(
     *,
     window: Window,
     rho: float = 2.0,
-) -> list[Tensor]:
+    guesses: Sequence[float | None] | None = None,
+) -> tuple[list[Tensor], list[float | None]]:
     """Cheapest level per weight, the zero level priced by relevance.
 
     beta starts from ln(1/rho) / ln(mean R), at which the mean relevance leaves the cost of zero
@@ -99,51 +99,48 @@ def assign_by_relevance(
     A weight is zeroed exactly if beta > t = ln(c1 / (rho c0)) / ln R, with c0 its cost of zero and
     c1 that of its best other level; so the ends of the interval are two order statistics of t.
 
+    On a CPU, beta of a large tensor is bracketed first, and t is computed for those weights alone
+    whose t may lie in the bracket; see :mod:`ecqx.compression.threshold_brackets`. On CUDA nothing
+    is read back to the host.
+
     Parameters
     ----------
     tensors, levels, lam : as in :func:`ecqx.compression.assignment.assign`
     rankings : from :func:`rank`, one per tensor; None gives the tensor its ECQ assignment
     rho : float > 0, factor on the cost of zero at full relevance
+    guesses : betas that this function returned for nearly the same weights and relevance; they
+        save time and do not change the codes
 
     Returns
     -------
-    list of int32 Tensor, each of shape (n,): codes in [grid.low, grid.high]. A tensor's number of
-    zeros is admissible, unless the window would need beta > 1 (then there are fewer), or weights
-    alike in relevance and cost straddle its end (then all of these are zeroed).
+    codes : list of int32 Tensor, each of shape (n,): in [grid.low, grid.high]. A tensor's number
+        of zeros is admissible, unless the window would need beta > 1 (then there are fewer), or
+        weights alike in relevance and cost straddle its end (then all of these are zeroed).
+    betas : list of float; None where a guess would save nothing
     """
-    if any(ranking is None for ranking in rankings):
-        plain = assign(tensors, levels, lam)
-    others = levels.without_zero()
-    tables = Tables(tensors, boundaries(others, lam))
-    price = lam[:, None] * levels.information
-    some_other = others.information.isfinite().any(1).tolist()
-    zero_cell = _zero_cell(boundaries(levels, lam), levels.zero)
-    result = []
+    plain = assign(tensors, levels, lam) if None in rankings else []
+    rows = boundaries(levels.without_zero(), lam)
+    usable = levels.information.isfinite()
+    price = torch.where(usable, lam[:, None] * levels.information, torch.inf)
+    cells = _zero_cell(boundaries(levels, lam), levels.zero)
+    codes: list[Tensor] = []
+    betas: list[float | None] = [None] * len(tensors)
     for t, (placed, ranking) in enumerate(zip(tensors, rankings, strict=True)):
         if ranking is None:
-            result.append(plain[t])
+            codes.append(plain[t])
             continue
-        if not some_other[t]:
-            result.append(torch.zeros_like(placed.index))
-            continue
-        threshold, code = _thresholds(t, placed, ranking, tables, price[t], rho)
-        under, upper = zero_cell[t].to(placed.weight.dtype)
-        ecq_zeros = _count(placed.weight <= upper) - _count(placed.weight <= under)
-        fewest, most = window.counts(ecq_zeros, len(threshold))
+        fewest, most = window.counts(_count_between(placed.weight, cells[t]), len(placed.weight))
         neutral = min(max(math.log(1 / rho) / ranking.log_mean, 0.0), 1.0)
-        last = neutral  # the largest threshold that becomes zero
-        zeros = _count(threshold <= last)
-        if zeros > most:
-            last = order_statistic(threshold, most) if most else -math.inf
-        elif zeros < fewest:
-            last = order_statistic(threshold, fewest).clamp(max=1.0)
-        kept = torch.empty_like(code)
-        result.append(code.mul_(torch.gt(threshold, last, out=kept)))
-    return result
-
-
-def _count(mask: Tensor) -> int:
-    return int(torch.count_nonzero(mask))
+        choice = ZeroChoice(
+            placed, Diagram(placed, rows[t]), price[t], ranking.relative, rho, neutral, fewest, most
+        )
+        small = placed.index is None or len(placed.weight) < _SMALL
+        if small:
+            codes.append(choice.of_all()[0])
+        else:
+            found, betas[t] = decide(choice, guesses[t] if guesses else None)
+            codes.append(found)
+    return codes, betas
 
 
 def _zero_cell(bounds: Tensor, zero: Tensor) -> Tensor:
@@ -153,56 +150,9 @@ def _zero_cell(bounds: Tensor, zero: Tensor) -> Tensor:
     return edges.gather(1, torch.cat([zero, zero + 1], dim=1))
 
 
-def _thresholds(
-    t: int, placed: Placed, ranking: Ranking, tables: Tables, price: Tensor, rho: float
-) -> tuple[Tensor, Tensor]:
-    """The beta above which each weight becomes zero, and the code that it has otherwise.
-
-    Parameters
-    ----------
-    t : the tensor's place in ``tables``, whose boundaries leave zero out
-    price : float64 Tensor, shape (levels,): lam times code length
-
-    Returns
-    -------
-    float Tensor and int32 Tensor, each of shape (n,)
-    """
-    grid, weight = placed.grid, placed.weight
-    code_table = tables.spread(t, grid.codes(weight.device))
-    price_table = tables.spread(t, price.to(weight.dtype))
-    zero_price = price[grid.zero].to(weight.dtype)
-    code, threshold = torch.empty_like(placed.index), torch.empty_like(weight)
-    pieces = blocks(weight, placed.index, ranking.log_relevance, code, threshold)
-    for part, index, log_relevance, out, result in pieces:
-        position = tables.position(t, part, index)
-        torch.index_select(code_table, 0, position, out=out)
-        cost_other = (part - out * grid.step).square_()
-        cost_other += price_table.index_select(0, position)
-        cost_zero = part.square().add_(zero_price).mul_(rho)
-        torch.div(cost_other.div_(cost_zero).log_(), log_relevance, out=result)
-    return threshold, code
-
-
-def order_statistic(values: Tensor, k: int) -> Tensor:
-    """The k-th smallest value, exactly; k counts from 1.
-
-    A sorted sample brackets it, only what lies inside the bracket is selected from (after Floyd
-    and Rivest 1975), which is several times faster than ``torch.kthvalue`` on many values.
-
-    Parameters
-    ----------
-    values : Tensor, shape (n,), without NaN
-    """
-    n = values.numel()
-    stride = n // _SAMPLE
-    if stride < 2:
-        return values.kthvalue(k).values
-    sample = values[::stride].sort().values
-    centre = (k - 1) // stride
-    low = sample[max(0, centre - _MARGIN)]
-    high = sample[min(len(sample) - 1, centre + _MARGIN)]
-    inside = values[(values >= low).logical_and_(values <= high)]
-    rank = k - _count(values < low)
-    if 1 <= rank <= inside.numel():
-        return inside.kthvalue(rank).values
-    return values.kthvalue(k).values  # the sample was not representative
+def _count_between(weight: Tensor, cell: Tensor) -> Tensor:
+    """int64 Tensor, a scalar: how many weights are above the first bound, up to the second."""
+    lower, upper = cell.to(weight.dtype)
+    if weight.is_cuda:
+        return ((weight > lower) & (weight <= upper)).sum()
+    return torch.tensor(kernels.count_between(weight.numpy(), *cell.to(weight.dtype).numpy()))

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ecqx.compression.contract import quantizable
+from ecqx.tasks.task import evaluating
 
 RelevanceSource = Callable[
     [torch.nn.Module, Mapping[str, Tensor], Tensor, Tensor], Mapping[str, Tensor]
@@ -59,10 +60,18 @@ def relevance_source(
         # Brings in zennit, a second of start-up that the other sources need not pay.
         from ecqx.compression.relevance import weight_relevance
 
+        if not parts:
+            parts.append(_parts(model, x))
         explained = shadows if relevance_of == "shadow" else {}
         with _weights_replaced(model, explained):
             return weight_relevance(
-                model, x, y, composite=composite, batch_norm=batch_norm, start=start
+                model,
+                x,
+                y,
+                composite=composite,
+                batch_norm=batch_norm,
+                start=start,
+                parts=parts[0],
             )
 
     def shuffled(model, shadows, x, y):
@@ -85,6 +94,7 @@ def relevance_source(
 
         return source
 
+    parts: list[int] = []  # known with the first minibatch
     shuffler = torch.Generator().manual_seed((rng.initial_seed() + 1) % 2**63)
     permutations: dict[str, Tensor] = {}
     sources = {
@@ -98,6 +108,29 @@ def relevance_source(
     if name not in sources:
         raise ValueError(f"relevance: {name!r} is unknown, expected one of {', '.join(SOURCES)}")
     return sources[name]
+
+
+def _parts(model: torch.nn.Module, x: Tensor) -> int:
+    """In how many pieces LRP takes a minibatch.
+
+    It holds about half as many activations again as the training step does. Where these are most of
+    the memory, more than the weights, two halves keep it below the peak of the training step, and
+    cost no time; where they are not, halves would cost up to twice the time.
+    """
+    sizes: list[int] = []
+    handles = [
+        module.register_forward_hook(lambda m, args, out: sizes.append(out.numel()))
+        for module in model.modules()
+        if any(weight.ndim > 1 for weight in module.parameters(recurse=False))
+    ]
+    try:
+        with evaluating(model), torch.no_grad():
+            model(x[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    weights = sum(weight.numel() for weight in quantizable(model).values())
+    return 2 if len(x) > 1 and len(x) * sum(sizes) > weights else 1
 
 
 @contextmanager

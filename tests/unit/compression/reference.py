@@ -61,9 +61,10 @@ class Single:
         return assign([self.placed], self.levels, _vector(lam))[0].view(self.shape)
 
     def assign_by_relevance(self, relevance, lam, **options):
-        return assign_by_relevance(
-            [self.placed], [rank(relevance)], self.levels, _vector(lam), **options
-        )[0].view(self.shape)
+        codes, _ = assign_by_relevance(
+            [self.placed], rank([relevance]), self.levels, _vector(lam), **options
+        )
+        return codes[0].view(self.shape)
 
     def boundaries(self, lam):
         return boundaries(self.levels, _vector(lam))[0]

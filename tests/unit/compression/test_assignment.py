@@ -1,13 +1,16 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecqx.compression.assignment import (
+    Bins,
+    Diagram,
     Levels,
-    Tables,
+    _look_up,
     assign,
     boundaries,
     lambda_max,
@@ -59,7 +62,7 @@ def test_counts_are_those_of_the_nearest_levels(case, strength):
 
 @pytest.mark.parametrize("n_levels", [4, 8, 16, 32])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_tables_equal_a_binary_search(n_levels, dtype):
+def test_positions_equal_a_binary_search(n_levels, dtype):
     """Large tensors, boundaries anywhere: on weights, at infinity, coinciding, crowded."""
     for trial in range(40):
         rng = torch.Generator().manual_seed(trial)
@@ -78,10 +81,29 @@ def test_tables_equal_a_binary_search(n_levels, dtype):
         weight[: len(finite)] = finite
         weight[len(finite) : 2 * len(finite)] = torch.nextafter(finite, finite + 1)
         placed = place(weight, grid)
-        tables = Tables([placed], bounds[None])
-        position = tables.position(0, placed.weight, placed.index)
-        found = tables.spread(0, torch.arange(n_levels))[position.long()]
-        assert torch.equal(found, torch.bucketize(weight, rounded)), trial
+        diagram = Diagram(placed, bounds)
+        expected = torch.bucketize(weight, rounded)
+        found = _look_up(placed, diagram) - grid.low
+        assert torch.equal(found.long(), expected), trial
+        # a bin without a boundary decides alone
+        index = placed.index.astype(int)
+        whole = torch.from_numpy(diagram.below[index] == diagram.below[index + 1])
+        below = torch.from_numpy(diagram.below[index]).long()
+        assert torch.equal(below[whole], expected[whole]), trial
+
+
+def test_bins_lie_where_they_say():
+    rng = torch.Generator().manual_seed(0)
+    for dtype in (torch.float32, torch.float64):
+        for grid in (Grid(0.3, -8, 7), Grid(1e-4, 0, 3), Grid(7.0, -3, 4)):
+            weight = torch.randn(100_000, generator=rng, dtype=dtype) * grid.step * grid.n_levels
+            bins = Bins.of(grid)
+            index = bins.place(weight)
+            lower = bins.first + (index - 1e-3) * bins.width
+            upper = bins.first + (index + 1 + 1e-3) * bins.width
+            array = weight.numpy()
+            assert np.all((lower <= array) | (index == 0))
+            assert np.all((array <= upper) | (index == bins.number - 1))
 
 
 @given(st.lists(weights(min_size=5), min_size=1, max_size=4), st.floats(0, 1))

@@ -193,6 +193,31 @@ def same(a, b):
     )
 
 
+@pytest.mark.parametrize("parts", [2, 3, 7])
+def test_parts_of_a_batch_add_up(parts):
+    torch.manual_seed(0)
+    model = Residual().double().train()
+    x, target = torch.randn(7, 1, 6, 6).double(), torch.tensor([0, 1, 2, 0, 1, 2, 0])
+    whole = weight_relevance(model, x, target)
+    pieces = weight_relevance(model, x, target, parts=parts)
+    assert all(torch.allclose(whole[name], pieces[name]) for name in whole)
+
+
+@pytest.mark.parametrize("start", ["output", "ones", "probability"])
+def test_several_classes_of_a_sample_add_up(start):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    x, target = torch.randn(2, 6).double(), torch.tensor([[1, 0, 1], [0, 0, 0]]).bool()
+    found = weight_relevance(model, x, target, start=start)
+    logits = model(x)[0].sigmoid() if start == "probability" else torch.ones(3)
+    single = "ones" if start == "probability" else start
+    expected = [
+        weight_relevance(model, x[:1], torch.tensor([c]), start=single)["0.weight"] * logits[c]
+        for c in (0, 2)
+    ]
+    assert torch.allclose(found["0.weight"], sum(expected) / 2)  # divided by the batch size
+
+
 @pytest.mark.parametrize("batch_norm", ["merge", "pass"])
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_model_comes_back_untouched(batch_norm, fails):
