@@ -1,24 +1,8 @@
 """Uniform quantization with quantization-aware training.
 
-Source: the uniform quantizer of ECQx (arXiv 2109.04236, section 4.1), lambda = 0, trained with the
-straight-through estimator (Bengio et al. 2013). Deviations: none.
+Source and deviations: see ``ecqx.compression.uniform``, where the method is part of the library.
 """
 
-from dataclasses import dataclass
+from ecqx.compression.uniform import Uniform as Method
 
-from ecqx.compression.assigners import Nearest
-from ecqx.compression.contract import Compressed, check_range, quantizable
-from ecqx.compression.training import train_quantized
-
-
-@dataclass(frozen=True)
-class Method:
-    """Nearest level on a grid of 2^bits levels per tensor, network trained on the grid."""
-
-    bits: int = 4
-
-    def __post_init__(self):
-        check_range("bits", self.bits, 2, 8)
-
-    def compress(self, model, task, rng) -> Compressed:
-        return train_quantized(model, task, Nearest(quantizable(model), self.bits), rng)
+__all__ = ["Method"]

@@ -13,7 +13,7 @@ from ecqx.compression.lrp import BATCH_NORM, COMPOSITES
 from ecqx.compression.relevance import STARTS
 from ecqx.compression.relevance_assignment import WINDOWS, Window
 from ecqx.compression.relevance_sources import RELEVANCE_OF, SOURCES, relevance_source
-from ecqx.compression.training import train_quantized
+from ecqx.compression.training import Penalty, train_quantized
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class ECQx:
         check_choice("batch_norm", self.batch_norm, BATCH_NORM)
         check_choice("start", self.start, STARTS)
 
-    def compress(self, model, task, rng) -> Compressed:
+    def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
+        """See the contract; ``penalty`` is an addition to the training loss."""
         source = relevance_source(
             self.relevance,
             relevance_of=self.relevance_of,
@@ -72,4 +73,4 @@ class ECQx:
             momentum=self.momentum,
             interval=self.relevance_interval,
         )
-        return train_quantized(model, task, assigner, rng)
+        return train_quantized(model, task, assigner, rng, penalty)

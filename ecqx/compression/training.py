@@ -13,7 +13,7 @@ from ecqx.compression.contract import Compressed, Diverged, Quantized, quantizab
 from ecqx.seeding import global_seed
 from ecqx.tasks.task import Task, predict
 
-Penalty = Callable[[Tensor, Tensor], Tensor]
+Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -55,7 +55,7 @@ class QuantizedTraining:
         logits = self.model(x)
         loss = loss_function(logits, y)
         if penalty is not None:
-            loss = loss + penalty(x, logits)
+            loss = loss + penalty(x, y, logits)
         self.model.zero_grad(set_to_none=True)
         loss.backward()
         self.assigner.observe(self.model, self.shadows, x, y)
@@ -90,7 +90,7 @@ def train_quantized(
     model : the network to train; it is altered.
     assigner : built from this model's full-precision weights
     rng : source of all randomness (order of the data, augmentation, dropout)
-    penalty : optional addition to the loss, called as ``penalty(x, logits)`` right after the
+    penalty : optional addition to the loss, called as ``penalty(x, y, logits)`` right after the
         model's forward pass on x
 
     Raises

@@ -1,0 +1,17 @@
+"""ECQ with WCAM: entropy-constrained quantization that preserves attribution maps.
+
+Source: ECQx (arXiv 2109.04236), eq. 4 to 6, for the assignment; Park et al., NeurIPS 2020 (arXiv
+2010.15054), for the penalty on changed maps. Deviation: the two papers do not combine them; the
+first's assignment and the second's penalty are as in ``ecqx.compression.ecq`` and
+``ecqx.compression.wcam``.
+"""
+
+from dataclasses import dataclass
+
+from ecqx.compression.ecq import ECQ
+from ecqx.compression.wcam import WCAM
+
+
+@dataclass(frozen=True)
+class Method(WCAM, ECQ):
+    """ECQ trained with a penalty on changed attribution maps."""

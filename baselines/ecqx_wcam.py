@@ -1,0 +1,18 @@
+"""ECQx with WCAM: relevance decides which weights may be zero, a penalty preserves the maps.
+
+Source: ECQx (arXiv 2109.04236), section 4.2, for the assignment; Park et al., NeurIPS 2020 (arXiv
+2010.15054), for the penalty on changed maps. Deviation: the two papers do not combine them; the
+first's assignment and the second's penalty are as in ``ecqx.compression.ecqx`` and
+``ecqx.compression.wcam``. The controls ``gradient`` and ``fisher`` see the gradient of the whole
+loss, penalty included.
+"""
+
+from dataclasses import dataclass
+
+from ecqx.compression.ecqx import ECQx
+from ecqx.compression.wcam import WCAM
+
+
+@dataclass(frozen=True)
+class Method(WCAM, ECQx):
+    """ECQx trained with a penalty on changed attribution maps."""
