@@ -18,7 +18,9 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from ecqx.evaluation import declared
-from workflow import data_files
+from ecqx.tasks import own_data
+from ecqx.tasks.own_model import OwnModel
+from workflow import data_files, own
 from workflow.run_table import expand_grid
 
 _EVALUATION_KINDS = {
@@ -168,30 +170,68 @@ def _task_problems(config: Mapping[str, Any], tasks_folder: Path) -> Iterator[st
     for index, label in enumerate(config["tasks"]):
         if label not in settings:
             yield f"tasks[{index}]: got {label!r}, expected {one_of(label, sorted(settings))}"
-    folders = {"dataset": "datasets", "model": "models"}
     taken: dict[tuple[str, str], str] = {}
-    for label, entry in settings.items():
-        for key, folder in folders.items():
-            known = module_names(tasks_folder / folder)
-            if entry[key] not in known:
-                where = f"task_settings.{label}.{key}"
-                yield f"{where}: got {entry[key]!r}, expected {one_of(entry[key], known)}"
-        pair = (entry["dataset"], entry["model"])
-        if label in config["tasks"] and pair in taken:
+    entries: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for label, task in settings.items():
+        lines = []
+        for key in ("dataset", "model"):
+            known = module_names(tasks_folder / f"{key}s")
+            where, entry = f"task_settings.{label}.{key}", task[key]
+            if isinstance(entry, str):
+                if entry not in known:
+                    lines.append(f"{where}: got {entry!r}, expected {one_of(entry, known)}")
+                continue
+            found = _own_problem(where, key, entry, known)
+            if found is None:
+                first = entries.setdefault((key, entry["name"]), entry)
+                if first != entry:
+                    found = (
+                        f"{where}.name: got {entry['name']!r} for two different mappings, "
+                        "expected a name for each"
+                    )
+            lines += [found] if found else []
+        yield from lines
+        if lines or label not in config["tasks"]:
+            continue
+        pair = (own.name_of(task["dataset"]), own.name_of(task["model"]))
+        if pair in taken:
             yield (
                 f"task_settings.{label}: got the data set and model of {taken[pair]} "
                 f"({pair[0]}, {pair[1]}), expected a pair of its own"
             )
-        elif label in config["tasks"]:
-            taken[pair] = label
+        taken.setdefault(pair, label)
+
+
+def _own_problem(
+    where: str, key: str, entry: Mapping[str, Any], names: Sequence[str]
+) -> str | None:
+    """One line on the first mistake in a mapping that describes own data or an own model."""
+    if key == "dataset":
+        kind, kinds = entry["kind"], own_data.kinds()
+        if kind not in kinds:
+            return f"{where}.kind: got {kind!r}, expected {one_of(kind, kinds)}"
+        known = ["kind", *own_data.keys(kind)]
+        for name in entry:
+            if name not in known:
+                return f"{where}.{name}: unknown key, expected {one_of(name, known)}"
+    try:
+        if key == "dataset":
+            own_data.describe(entry)
+        else:
+            OwnModel(**entry)
+    except ValueError as error:
+        return f"{where}.{error}"
+    if entry["name"] in names:
+        return f"{where}.name: got {entry['name']!r}, expected another name than those of files"
+    return None
 
 
 def library_problems(config: Mapping[str, Any], root: Path) -> list[str]:
     """What only the library can say, asked in processes of their own: no torch import here.
 
-    Which parameters the methods take and in which range (``ecqx.checks``), and whether the data
-    sets find their files (``missing(root)`` of those that have such a function, in the folder
-    that ``data_root`` names).
+    Which parameters the methods take and in which range (``ecqx.checks``), and whether data sets
+    and models find their files, in the folder that ``data_root`` names
+    (:mod:`workflow.data_files`).
     """
     return [*_parameter_problems(config, root), *_data_problems(config, root)]
 
@@ -209,22 +249,23 @@ def _parameter_problems(config: Mapping[str, Any], root: Path) -> list[str]:
 
 
 def _data_problems(config: Mapping[str, Any], root: Path) -> list[str]:
-    labels = {config["task_settings"][label]["dataset"]: label for label in config["tasks"]}
-    folder = data_files.data_root(config)
     if problem := data_files.root_problem(config):
         return [problem]
-    asked = [
-        name for name in labels if data_files.reads_disk(root / f"ecqx/tasks/datasets/{name}.py")
-    ]
-    if not asked:
+    if not data_files.any_read(config, root / "ecqx/tasks"):
         return []
-    done = _run_module(["workflow.data_files", str(folder or ""), *asked], root)
+    folder = str(data_files.data_root(config) or "")
+    done = _run_module(["workflow.data_files", folder], root, json.dumps(config))
     if done.returncode:
         return [f"task_settings: the data sets could not be checked: {_last_line(done)}"]
-    return [
-        f"task_settings.{labels[name]}.dataset: got {name!r}, expected its files: {reason}"
-        for name, reason in json.loads(done.stdout).items()
-    ]
+    return [_file_line(config, key, reason) for key, reason in json.loads(done.stdout).items()]
+
+
+def _file_line(config: Mapping[str, Any], key: str, reason: str) -> str:
+    _, label, kind = key.split(".")
+    entry = config["task_settings"][label][kind]
+    # own data and models say what was found and expected themselves
+    expected = f"got {entry!r}, expected its files: " if isinstance(entry, str) else ""
+    return f"{key}: {expected}{reason}"
 
 
 def _run_module(

@@ -11,31 +11,34 @@ CLASSES = (*KEYWORDS, "_silence_", "_unknown_")
 SAMPLE_RATE = 16_000  # Hz
 CLIP_SAMPLES = SAMPLE_RATE  # one second
 N_MFCC = 15
-_WINDOW = 640  # samples, 40 ms
-_HOP = 320  # samples, 20 ms
+_WINDOW = 0.040  # seconds
+_HOP = 0.020  # seconds
 
 
-def mfcc(clips: Tensor) -> Tensor:
+def mfcc(clips: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
     """Mel-frequency cepstral coefficients, windows of 40 ms every 20 ms, none over the edges.
 
     Parameters
     ----------
-    clips : float32 Tensor, shape (n, 16000), full scale 1
+    clips : float32 Tensor, shape (n, samples), full scale 1
+        At least 40 ms long.
+    sample_rate : int
+        Hz.
 
     Returns
     -------
-    float32 Tensor, shape (n, 1, 15, 49): coefficient by frame.
+    float32 Tensor, shape (n, 1, 15, frames): coefficient by frame, 49 of them in a second.
     """
     from torchaudio.transforms import MFCC
 
     transform = MFCC(
-        sample_rate=SAMPLE_RATE,
+        sample_rate=sample_rate,
         n_mfcc=N_MFCC,
         # the default, decibels, is clipped relative to the loudest clip of the same call
         log_mels=True,
         melkwargs={
-            "n_fft": _WINDOW,
-            "hop_length": _HOP,
+            "n_fft": round(_WINDOW * sample_rate),
+            "hop_length": round(_HOP * sample_rate),
             "n_mels": 40,
             "f_min": 20.0,
             "center": False,

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-_FORMAT = 1
+_FORMAT = 2  # 1 knew no multi-label data
 _SPLITS = ("train", "validation", "test")
 
 
@@ -20,10 +20,11 @@ class Split:
     ----------
     x : float32 Tensor, shape (n, C, H, W)
         Inputs, as the models take them.
-    y : int64 Tensor, shape (n,)
-        Class indices.
-    mask : bool Tensor, shape (n, H, W), optional
-        True where the evidence for the label is; ground truth for localisation.
+    y : int64 Tensor, shape (n,), or bool Tensor, shape (n, n_classes)
+        Class indices; or, of multi-label data, which classes each sample has.
+    mask : bool Tensor or uint8 Tensor, shape (n, H, W), optional
+        Ground truth for localisation. bool: True where the evidence for the label is, not for
+        multi-label data. uint8, a class map: c + 1 where class c is, 0 elsewhere.
 
     Raises
     ------
@@ -39,23 +40,70 @@ class Split:
             raise ValueError(
                 f"x is {self.x.dtype} of shape {tuple(self.x.shape)}, expected float32 (n, C, H, W)"
             )
-        if not bool(torch.isfinite(self.x).all()):
+        # the extremes are NaN if any value is: no tensor of the size of x is made
+        if self.x.numel() and not all(bool(end.isfinite()) for end in self.x.aminmax()):
             raise ValueError("x holds values that are not finite")
         n, _, height, width = self.x.shape
-        if tuple(self.y.shape) != (n,) or self.y.dtype != torch.int64:
+        # two dimensions mean multi-label
+        expected = torch.bool if self.multilabel else torch.int64
+        if self.y.ndim not in (1, 2) or len(self.y) != n or self.y.dtype != expected:
             raise ValueError(
-                f"y is {self.y.dtype} of shape {tuple(self.y.shape)}, expected int64 ({n},)"
+                f"y is {self.y.dtype} of shape {tuple(self.y.shape)}, "
+                f"expected int64 ({n},) or bool ({n}, n_classes)"
             )
-        if self.mask is not None and (
-            tuple(self.mask.shape) != (n, height, width) or self.mask.dtype != torch.bool
-        ):
+        if self.mask is None:
+            return
+        allowed = (torch.uint8,) if self.multilabel else (torch.bool, torch.uint8)
+        if tuple(self.mask.shape) != (n, height, width) or self.mask.dtype not in allowed:
+            kinds = " or ".join(str(kind).removeprefix("torch.") for kind in allowed)
             raise ValueError(
                 f"mask is {self.mask.dtype} of shape {tuple(self.mask.shape)}, "
-                f"expected bool ({n}, {height}, {width})"
+                f"expected {kinds} ({n}, {height}, {width})"
             )
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a sample can have several classes, or none."""
+        return self.y.ndim == 2
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the tensors in bytes."""
+        return sum(tensor.nbytes for tensor in vars(self).values() if tensor is not None)
+
+    def to(self, device: torch.device) -> Split:
+        """The same samples on another device."""
+        tensors = vars(self).items()
+        return Split(**{name: None if t is None else t.to(device) for name, t in tensors})
+
+    def mask_of(self, index: Tensor, target: Tensor) -> Tensor:
+        """Where the evidence for one class is in each of some samples.
+
+        Parameters
+        ----------
+        index : int64 Tensor, shape (m,)
+            Positions in the split; any of them may come several times.
+        target : int64 Tensor, shape (m,)
+            A class for each.
+
+        Returns
+        -------
+        bool Tensor, shape (m, H, W)
+            All False where the class is not in the sample.
+
+        Raises
+        ------
+        ValueError: the split has no mask.
+        """
+        if self.mask is None:
+            raise ValueError("the split has no mask")
+        mask = self.mask[index]
+        if mask.dtype == torch.bool:
+            return mask & (self.y[index] == target)[:, None, None]
+        return mask == (target + 1)[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -64,7 +112,8 @@ class Dataset:
 
     Raises
     ------
-    ValueError: a split is empty, differs in input shape, or has a label outside the classes.
+    ValueError: a split is empty, differs in input shape or kind of labels, has a label or a mask
+    value outside the classes, or, of multi-label data, no sample with any class.
     """
 
     name: str
@@ -76,19 +125,46 @@ class Dataset:
     def __post_init__(self) -> None:
         for split_name in _SPLITS:
             split = getattr(self, split_name)
+            where = f"{self.name}: the {split_name} split"
             if len(split) == 0:
-                raise ValueError(f"{self.name}: the {split_name} split is empty")
+                raise ValueError(f"{where} is empty")
             if split.x.shape[1:] != self.train.x.shape[1:]:
                 raise ValueError(
                     f"{self.name}: inputs of the {split_name} split have shape "
                     f"{tuple(split.x.shape[1:])}, those of train {self.input_shape}"
                 )
-            low, high = int(split.y.min()), int(split.y.max())
-            if low < 0 or high >= len(self.classes):
+            if split.multilabel != self.train.multilabel:
+                raise ValueError(f"{where} and train differ in whether they are multi-label")
+            self._check_labels(split_name, split)
+            if split.mask is not None and split.mask.dtype == torch.uint8:
+                highest = int(split.mask.max())
+                if highest > len(self.classes):
+                    raise ValueError(
+                        f"{self.name}: class maps of the {split_name} split go up to {highest}, "
+                        f"expected at most {len(self.classes)}"
+                    )
+
+    def _check_labels(self, split_name: str, split: Split) -> None:
+        if split.multilabel:
+            if split.y.shape[1] != len(self.classes):
                 raise ValueError(
-                    f"{self.name}: labels of the {split_name} split span {low} to {high}, "
-                    f"expected 0 to {len(self.classes) - 1}"
+                    f"{self.name}: labels of the {split_name} split are for {split.y.shape[1]} "
+                    f"classes, expected {len(self.classes)}"
                 )
+            if not bool(split.y.any()):
+                raise ValueError(f"{self.name}: no sample of the {split_name} split has a class")
+            return
+        low, high = int(split.y.min()), int(split.y.max())
+        if low < 0 or high >= len(self.classes):
+            raise ValueError(
+                f"{self.name}: labels of the {split_name} split span {low} to {high}, "
+                f"expected 0 to {len(self.classes) - 1}"
+            )
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a sample can have several classes, or none."""
+        return self.train.multilabel
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -111,13 +187,15 @@ def save(dataset: Dataset, path: str | Path) -> None:
 def load(path: str | Path) -> Dataset:
     """Read a data set that :func:`save` wrote.
 
+    The file is mapped into memory, not copied: processes that read the same one share its pages.
+
     Raises
     ------
     ValueError: the file is missing, damaged or not a data set; path and cause are named.
     """
     try:
         # weights_only: the file holds tensors and plain containers, never code
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises a different type for each kind of damage
         cause = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ValueError(f"cannot read data set {path}: {cause}") from error

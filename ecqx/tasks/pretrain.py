@@ -21,17 +21,20 @@ class Pretrained:
     Parameters
     ----------
     model : nn.Module
-        The checkpoint of the chosen epoch, in evaluation mode.
+        The checkpoint of the chosen epoch, in evaluation mode, on the CPU.
     history : list of dict
         One row per epoch: epoch (from 1), learning_rate (of its last step), train_loss,
         validation_loss, validation_score.
     epoch : int
         The chosen epoch, from 1.
+    start : str
+        Where the weights came from before training.
     """
 
     model: nn.Module
     history: list[dict[str, float]]
     epoch: int
+    start: str
 
 
 def pretrain(
@@ -39,6 +42,7 @@ def pretrain(
     task: Task,
     rng: torch.Generator,
     weight_decay: float = 0.0,
+    pretrained: Callable[[nn.Module], str] | None = None,
 ) -> Pretrained:
     """Train a new network with Adam and keep the epoch that is best on validation.
 
@@ -46,13 +50,16 @@ def pretrain(
     ----------
     build : callable (input_shape, n_classes) -> nn.Module
     task : Task
-        Its budget is spent here.
+        Its budget is spent here, on its device.
     rng : torch.Generator
         Source of all randomness: initialisation, order of the batches, augmentation, dropout.
         Torch's global generators come back as they were.
     weight_decay : float, at least 0
         Decoupled from the gradient (AdamW, Loshchilov and Hutter 2019), and spared on biases and
         normalisation, which it would only pull away from where the data put them.
+    pretrained : callable (model) -> str, optional
+        Puts weights learnt elsewhere into the new network, and says which; see
+        :mod:`ecqx.tasks.models`.
 
     Returns
     -------
@@ -68,6 +75,8 @@ def pretrain(
         raise ValueError(f"weight_decay is {weight_decay}, expected at least 0")
     with global_seed(rng):
         model = build(task.input_shape, task.n_classes)
+        start = pretrained(model) if pretrained is not None else "random initialisation"
+        model.to(task.device)
         optimizer = torch.optim.AdamW(
             [
                 {"params": [p for p in model.parameters() if p.ndim > 1]},
@@ -104,7 +113,7 @@ def pretrain(
     model.load_state_dict(checkpoint)
     # the last gradients belong to another epoch's weights
     model.zero_grad(set_to_none=True)
-    return Pretrained(model.eval(), history, best_epoch)
+    return Pretrained(model.eval().cpu(), history, best_epoch, start)
 
 
 def _train_epoch(
@@ -116,7 +125,7 @@ def _train_epoch(
 ) -> tuple[float, float]:
     """One pass over the training data; (learning rate of the last step, mean loss per sample)."""
     model.train()
-    loss_sum, n_samples = 0.0, 0
+    losses, sizes = [], []
     for x, y in task.batches(rng):
         learning_rate = schedule.get_last_lr()[0]
         optimizer.zero_grad()
@@ -124,5 +133,8 @@ def _train_epoch(
         loss.backward()
         optimizer.step()
         schedule.step()
-        loss_sum, n_samples = loss_sum + loss.item() * len(y), n_samples + len(y)
-    return learning_rate, loss_sum / n_samples
+        # looked at after the epoch: reading it here would hold up a GPU
+        losses.append(loss.detach())
+        sizes.append(len(y))
+    weighted = zip(torch.stack(losses).tolist(), sizes, strict=True)
+    return learning_rate, sum(loss * size for loss, size in weighted) / sum(sizes)

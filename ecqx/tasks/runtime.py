@@ -6,6 +6,8 @@ import os
 
 import torch
 
+_ABOUT = 0.9  # of the most free memory: processes that start together find the same
+
 
 def limit_threads(n: int) -> None:
     """Let torch use ``n`` threads within one operation.
@@ -33,3 +35,19 @@ def make_deterministic() -> None:
     # would overwrite every new buffer with NaN to expose reads of uninitialised memory: slow
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
+
+
+def choose_device(gpu: bool) -> torch.device:
+    """Where a process computes: on a GPU if it may and there is one, else on the CPU.
+
+    Parameters
+    ----------
+    gpu : bool
+        Whether the process may use one. Of several GPUs it takes the one with the most free memory,
+        of those with about as much the one that its process number falls on.
+    """
+    if not (gpu and torch.cuda.is_available()):
+        return torch.device("cpu")
+    free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
+    roomy = [index for index, size in enumerate(free) if size >= _ABOUT * max(free)]
+    return torch.device("cuda", roomy[os.getpid() % len(roomy)])

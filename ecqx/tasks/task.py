@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,20 +14,36 @@ from torch.nn import functional
 
 from ecqx.tasks import datasets
 from ecqx.tasks.data import Dataset, Split
+from ecqx.tasks.scores import accuracy_score, mean_average_precision, multilabel_loss
 
 # a training batch of one sample has no batch statistics
 _SMALLEST_BATCH = 2
+# Prediction takes as many samples at once as this allows: the feature maps of a VGG16 at full
+# resolution, 64 channels, then take 256 MiB.
+_POSITIONS = 1 << 20
+_MOST_SAMPLES = 512
+# Data up to this size are kept on the device that trains; several runs may share it.
+_RESIDENT_BYTES = 1 << 30
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Score = Callable[[Tensor, Tensor], float]
 
 
-def accuracy_score(logits: Tensor, y: Tensor) -> float:
-    """Share of samples in [0, 1] whose largest logit is that of the label.
+def objective(dataset: Dataset) -> tuple[Loss, Score]:
+    """What is minimised and what is maximised on a data set.
 
-    Parameters
-    ----------
-    logits : Tensor, shape (n, n_classes)
-    y : int64 Tensor, shape (n,)
+    ``loss`` and ``score`` of the data set's module where it defines them; else cross entropy and
+    accuracy, for multi-label data binary cross entropy and mean average precision.
+
+    Raises
+    ------
+    ValueError: no data set of that name is registered.
     """
-    return (logits.argmax(dim=1) == y).double().mean().item()
+    module = datasets.get(dataset.name)
+    loss, score = functional.cross_entropy, accuracy_score
+    if dataset.multilabel:
+        loss, score = multilabel_loss, mean_average_precision
+    return getattr(module, "loss", loss), getattr(module, "score", score)
 
 
 @dataclass(frozen=True)
@@ -69,11 +87,14 @@ class Task:
     n_classes : int
     budget : Budget
     augment : callable (x, rng) -> x, optional
-        Random variations of a batch of training inputs.
+        Random variations of a batch of training inputs, computed on the device of ``x`` from
+        numbers that are drawn on the CPU.
     loss : callable (logits, y) -> scalar Tensor
         To be minimised; mean over the batch.
     score : callable (logits, y) -> float
         To be maximised; in [0, 1].
+    device : torch.device
+        Where the model is trained; :meth:`batches` yields tensors there.
     """
 
     name: str
@@ -82,33 +103,45 @@ class Task:
     n_classes: int
     budget: Budget
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
-    loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy
-    score: Callable[[Tensor, Tensor], float] = accuracy_score
+    loss: Loss = functional.cross_entropy
+    score: Score = accuracy_score
+    device: torch.device = torch.device("cpu")
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, model_name: str, budget: Budget) -> Task:
         """The task of training ``model_name`` on ``dataset``.
 
-        Augmentation, loss and score are those of the data set's module, where it defines them.
+        Augmentation is that of the data set's module, if it defines one; loss and score are those
+        of :func:`objective`.
 
         Raises
         ------
         ValueError: no data set of that name is registered.
         """
-        module = datasets.get(dataset.name)
-        own = {
-            part: getattr(module, part)
-            for part in ("augment", "loss", "score")
-            if hasattr(module, part)
-        }
+        loss, score = objective(dataset)
         return cls(
             name=f"{dataset.name}/{model_name}",
             train=dataset.train,
             validation=dataset.validation,
             n_classes=len(dataset.classes),
             budget=budget,
-            **own,
+            augment=getattr(datasets.get(dataset.name), "augment", None),
+            loss=loss,
+            score=score,
         )
+
+    def to(self, device: torch.device | str) -> Task:
+        """The same task for a model on another device.
+
+        Order and augmentation of the batches stay the same: they are drawn on the CPU. Training
+        and validation data of together up to 1 GiB move to the device and stay there; larger ones
+        stay where they are, and :meth:`batches` and :func:`predict` bring them over part by part.
+        """
+        device = torch.device(device)
+        splits = {"train": self.train, "validation": self.validation}
+        if sum(split.nbytes for split in splits.values()) <= _RESIDENT_BYTES:
+            splits = {name: split.to(device) for name, split in splits.items()}
+        return dataclasses.replace(self, **splits, device=device)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -125,14 +158,14 @@ class Task:
         """One epoch of augmented minibatches (x, y) in random order.
 
         The last batch may be short; a single left-over sample is dropped. All randomness comes
-        from ``rng``.
+        from ``rng``, a generator on the CPU. The tensors are on the task's device.
         """
-        order = torch.randperm(len(self.train), generator=rng)
+        order = torch.randperm(len(self.train), generator=rng).to(self.train.x.device)
         for index in order.split(self.budget.batch_size)[: self.steps_per_epoch]:
             x, y = self.train.x[index], self.train.y[index]
             if self.augment is not None:
                 x = self.augment(x, rng)
-            yield x, y
+            yield _on(x, self.device), _on(y, self.device)
 
 
 @contextmanager
@@ -147,7 +180,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def predict(model: nn.Module, x: Tensor, batch_size: int = 512) -> Tensor:
+def predict(model: nn.Module, x: Tensor, batch_size: int | None = None) -> Tensor:
     """Logits in evaluation mode, without gradients.
 
     Parameters
@@ -155,18 +188,36 @@ def predict(model: nn.Module, x: Tensor, batch_size: int = 512) -> Tensor:
     model : nn.Module
         Every submodule's training mode comes back as it was.
     x : Tensor, shape (n, C, H, W)
-        On the model's device.
-    batch_size : int
-        Samples per forward pass; bounds the memory, does not change the result.
+        Taken to the model's device batch by batch.
+    batch_size : int, optional
+        Samples per forward pass; bounds the memory, does not change the result. By default what
+        :func:`samples_at_once` says.
 
     Returns
     -------
-    Tensor, shape (n, n_classes)
+    Tensor, shape (n, n_classes), on the device of ``x``.
     """
+    device = device_of(model, x.device)
+    batches = x.split(batch_size or samples_at_once(x.shape[1:]))
     with evaluating(model), torch.no_grad():
-        return torch.cat([model(batch) for batch in x.split(batch_size)])
+        return torch.cat([model(_on(batch, device)) for batch in batches]).to(x.device)
 
 
-def accuracy(model: nn.Module, split: Split) -> float:
-    """Share of the split's samples in [0, 1] that the model classifies correctly."""
-    return accuracy_score(predict(model, split.x), split.y)
+def samples_at_once(input_shape: Sequence[int]) -> int:
+    """How many inputs of shape (C, H, W) a network may take at once without using much memory.
+
+    512, fewer of inputs larger than 45x45; 20 of those of 224x224.
+    """
+    return max(1, min(_MOST_SAMPLES, _POSITIONS // math.prod(input_shape[1:])))
+
+
+def device_of(model: nn.Module, default: torch.device) -> torch.device:
+    """Where the model's parameters are; ``default`` if it has none."""
+    return next((parameter.device for parameter in model.parameters()), default)
+
+
+def _on(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device; the CPU does not wait for its transfer to a GPU."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

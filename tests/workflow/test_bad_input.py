@@ -18,6 +18,8 @@ def prepare(seed, root=None):
     raise AssertionError("must not be reached")
 '''
 
+OWN_DATA = {"kind": "image_folder", "name": "photos", "path": "photos"}
+
 # change of the configuration -> the key, the value and a part of the expectation in the message
 CASES = {
     "unknown method": (
@@ -56,9 +58,47 @@ CASES = {
         {"task_settings": {"digits": {"model": "resnet"}}},
         ["task_settings.digits.model", "'resnet'", "residual_cnn"],
     ),
+    "unknown kind of own data": (
+        {"task_settings": {"digits": {"dataset": OWN_DATA | {"kind": "image_folders"}}}},
+        ["task_settings.digits.dataset.kind", "'image_folders'", "did you mean image_folder?"],
+    ),
+    "unknown key of own data": (
+        {"task_settings": {"digits": {"dataset": OWN_DATA | {"image_sise": 32}}}},
+        ["task_settings.digits.dataset.image_sise", "unknown key", "did you mean image_size?"],
+    ),
+    "value of own data": (
+        {"task_settings": {"digits": {"dataset": OWN_DATA | {"channels": 2}}}},
+        ["task_settings.digits.dataset.channels", "got 2", "expected one of 1, 3"],
+    ),
+    "own data without a path": (
+        {"task_settings": {"digits": {"dataset": {"kind": "arrays", "name": "mine"}}}},
+        ["task_settings.digits.dataset.path", "missing"],
+    ),
+    "own data named like a file": (
+        {"task_settings": {"digits": {"dataset": OWN_DATA | {"name": "spoken_keywords"}}}},
+        ["task_settings.digits.dataset.name", "'spoken_keywords'", "another name"],
+    ),
+    "one name for two data": (
+        {"task_settings": {"digits": {"dataset": OWN_DATA},
+                           "spoken_keywords": {"dataset": OWN_DATA | {"channels": 1}}}},
+        ["task_settings.spoken_keywords.dataset.name", "'photos'", "two different mappings"],
+    ),
+    "factory without a function": (
+        {"task_settings": {"digits": {"model": {"name": "mine", "factory": "mine.net"}}}},
+        ["task_settings.digits.model.factory", "'mine.net'", "package.module:function"],
+    ),
+    "unknown key of an own model": (
+        {"task_settings": {"digits": {"model": {"name": "m", "factory": "m:m", "chekpoint": "a"}}}},
+        ["task_settings.digits.model.chekpoint", "unknown key", "did you mean checkpoint?"],
+    ),
+    "data set of no form": (
+        {"task_settings": {"digits": {"dataset": ["digits"]}}},
+        ["task_settings.digits.dataset", '["digits"]', "the name of a data set, or a mapping"],
+    ),
+    "jobs per GPU": ({"jobs_per_gpu": -1}, ["jobs_per_gpu", "-1", "an integer of at least 0"]),
     "unknown explainer": (
         {"evaluation": {"explainers": ["lrpp"]}},
-        ["evaluation.explainers[0]", "'lrpp'", "did you mean lrp?"],
+        ["evaluation.explainers[0]", "'lrpp'", "expected one of excitation_backprop"],
     ),
     "unknown metric": (
         {"evaluation": {"metrics": ["cosine", "auc"]}},

@@ -5,6 +5,7 @@ rule prepare_data:
         ),
     output:
         data=DATA,
+        checksum=CHECKSUM,
     log:
         f"{LOG}/prepare_data/{{dataset}}.log",
     benchmark:
@@ -12,5 +13,7 @@ rule prepare_data:
     threads: 1
     params:
         root=root_of,
+        own=lambda wildcards: OWN_DATA.get(wildcards.dataset),
+        own_files=own_files_of,
     script:
         "../scripts/prepare_data.py"

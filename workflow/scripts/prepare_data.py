@@ -1,19 +1,28 @@
 """Generate or read one data set."""
 
+import sys
+import traceback
 from pathlib import Path
 
 from ecqx.seeding import derive_seed
 from ecqx.tasks import data, datasets
-from workflow.job import open_log, prepare_torch
+from workflow import checksum
+from workflow.job import open_log, prepare
 
 
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
-    prepare_torch()
+    prepare(snakemake)
     name = snakemake.wildcards.dataset
     root = Path(snakemake.params.root) if snakemake.params.root else None
-    dataset = datasets.get(name).prepare(derive_seed("prepare_data", name), root)
+    try:
+        dataset = datasets.get(name).prepare(derive_seed("prepare_data", name), root)
+    except (OSError, ValueError) as error:  # what the files are to blame for
+        traceback.print_exc()
+        tell(f"{name}: {error}")
+        sys.exit(1)
     data.save(dataset, snakemake.output.data)
+    checksum.write(Path(snakemake.output.data))
     sizes = ", ".join(f"{len(getattr(dataset, s))} {s}" for s in ("train", "validation", "test"))
     tell(f"{name}: {sizes}")
 

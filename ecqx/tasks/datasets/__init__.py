@@ -6,10 +6,12 @@ the folder of the data sets that are read from disk. Optional beside it:
 ``augment(x, rng)``
     Random variations of a batch of training inputs, same shape, the argument left untouched.
 ``loss(logits, y)``, ``score(logits, y)``
-    Replace cross entropy and accuracy, see :class:`ecqx.tasks.task.Task`.
+    Replace those of :func:`ecqx.tasks.task.objective`.
 ``missing(root)``
     For data sets read from disk: one line that says which file to put where, or None if nothing
     is missing. The workflow asks before it starts.
+``ARCHIVE``
+    For data sets that come in one archive: where from, see :mod:`ecqx.tasks.download`.
 
 The split must keep apart what belongs together (a speaker, a source image), and what a data set
 draws at random must follow from ``seed`` alone.
@@ -18,18 +20,33 @@ draws at random must follow from ``seed`` alone.
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
-from ecqx.tasks import registry
+from ecqx.tasks.registry import Registry
 
-_FOLDER = Path(__file__).parent
+_REGISTRY = Registry(__name__, Path(__file__).parent)
 
 
 def names() -> list[str]:
-    """Names of all data sets, sorted; imports none of them."""
-    return registry.module_names(_FOLDER)
+    """Names of all data sets that are files, sorted; imports none of them."""
+    return _REGISTRY.names()
 
 
-def get(name: str) -> ModuleType:
-    """The module of the data set ``name``; ValueError listing the known names."""
-    return registry.load_module(__name__, _FOLDER, name)
+def get(name: str) -> Any:
+    """The module of the data set ``name``, or what was registered under it.
+
+    Raises
+    ------
+    ValueError: there is none; the known names are listed.
+    """
+    return _REGISTRY.get(name)
+
+
+def register(name: str, entry: Any) -> None:
+    """Add a data set that has no file: an object with what the module would have.
+
+    Raises
+    ------
+    ValueError: a file has this name.
+    """
+    _REGISTRY.register(name, entry)

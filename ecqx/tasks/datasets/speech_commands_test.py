@@ -9,7 +9,6 @@ Read from disk; CC BY 4.0.
 
 from __future__ import annotations
 
-import io
 import re
 import tarfile
 import zlib
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ecqx.seeding import generator
-from ecqx.tasks import audio
+from ecqx.tasks import audio, recordings
 from ecqx.tasks.audio import CLASSES
 from ecqx.tasks.data import Dataset, Split
 from ecqx.tasks.splitting import grouped_split, stratified_split
@@ -43,8 +42,18 @@ _WIDEST_GAP = 5  # coefficients
 
 
 @dataclass(frozen=True)
-class _Clip:
-    """One file; ``speaker`` is None for silence."""
+class Clip:
+    """A second of sound and its class.
+
+    Parameters
+    ----------
+    label : int
+    stem : str
+        Name of its file, without folder and suffix.
+    speaker : str, optional
+        None for silence.
+    samples : float32 Tensor, shape (16000,), full scale 1
+    """
 
     label: int
     stem: str
@@ -59,7 +68,7 @@ def missing(root: Path | None) -> str | None:
             "name the folder that holds them as data_root (or in the environment variable "
             f"ECQX_DATA) and put {FOLDER}.tar.gz there, from {ADDRESS}"
         )
-    if _source(root) is None:
+    if find(root) is None:
         return f"put {FOLDER}.tar.gz from {ADDRESS}, or its content as folder {FOLDER}, into {root}"
     return None
 
@@ -83,14 +92,7 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
     """
     if reason := missing(root):
         raise FileNotFoundError(reason)
-    source = _source(root)
-    clips = [_decode(path, content) for path, content in _files(source)]
-    if len(clips) != N_CLIPS:
-        raise ValueError(
-            f"{source}: holds {len(clips)} clips, expected {N_CLIPS}; get it anew from {ADDRESS}"
-        )
-    # the order of files differs between file systems and archives
-    clips.sort(key=lambda clip: (clip.label, clip.stem))
+    clips = read_clips(find(root))
     features = audio.mfcc(torch.stack([clip.samples for clip in clips]))
     labels = torch.tensor([clip.label for clip in clips])
     parts = _split([clip.speaker for clip in clips], labels, seed)
@@ -113,6 +115,36 @@ def augment(x: Tensor, rng: torch.Generator) -> Tensor:
     return audio.mask_band(x, 2, _WIDEST_GAP, rng)
 
 
+def find(root: Path) -> Path | None:
+    """The folder, else the archive, that holds the clips; None if neither is in ``root``."""
+    folder = Path(root) / FOLDER
+    archives = [folder.with_name(FOLDER + suffix) for suffix in (".tar.gz", ".tar")]
+    if folder.is_dir():
+        return folder
+    return next((path for path in archives if path.is_file()), None)
+
+
+def read_clips(source: Path) -> list[Clip]:
+    """All clips of the test set, by class and name.
+
+    Parameters
+    ----------
+    source : Path
+        What :func:`find` found.
+
+    Raises
+    ------
+    ValueError: as :func:`prepare` does.
+    """
+    clips = [_decode(path, content) for path, content in _files(source)]
+    if len(clips) != N_CLIPS:
+        raise ValueError(
+            f"{source}: holds {len(clips)} clips, expected {N_CLIPS}; get it anew from {ADDRESS}"
+        )
+    # the order of files differs between file systems and archives
+    return sorted(clips, key=lambda clip: (clip.label, clip.stem))
+
+
 def _split(speakers: list[str | None], labels: Tensor, seed: int) -> dict[str, Tensor]:
     """Indices of the clips of each split."""
     rng = generator("speech_commands_test", seed)
@@ -127,15 +159,6 @@ def _split(speakers: list[str | None], labels: Tensor, seed: int) -> dict[str, T
         name: torch.cat([spoken[a], silent[b]]).sort().values
         for name, a, b in zip(SHARES, by_speaker, by_clip, strict=True)
     }
-
-
-def _source(root: Path) -> Path | None:
-    """The folder, else the archive, that holds the clips; None if neither is in ``root``."""
-    folder = Path(root) / FOLDER
-    archives = [folder.with_name(FOLDER + suffix) for suffix in (".tar.gz", ".tar")]
-    if folder.is_dir():
-        return folder
-    return next((path for path in archives if path.is_file()), None)
 
 
 def _files(source: Path) -> Iterator[tuple[Path, bytes]]:
@@ -163,25 +186,12 @@ def _is_clip(path: Path) -> bool:
     return path.parent.name in CLASSES and not path.name.startswith(".")
 
 
-def _decode(path: Path, content: bytes) -> _Clip:
-    """The clip in a file; shorter ones are padded with zeros, longer ones cut, to one second."""
-    import soundfile
-
+def _decode(path: Path, content: bytes) -> Clip:
     label = CLASSES.index(path.parent.name)
     silent = CLASSES[label] == "_silence_"
     match = (_SILENT if silent else _SPOKEN).fullmatch(path.name)
     if match is None:
         expected = "<number>.wav" if silent else "<speaker>_nohash_<number>.wav"
         raise ValueError(f"{path}: unknown name, expected {expected} (or .flac)")
-    try:
-        samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"{path}: cannot be read as audio: {error}") from error
-    if rate != audio.SAMPLE_RATE or samples.shape[1] != 1:
-        raise ValueError(
-            f"{path}: {rate} Hz, {samples.shape[1]} channels, expected {audio.SAMPLE_RATE} Hz mono"
-        )
-    second = torch.zeros(audio.CLIP_SAMPLES)
-    taken = torch.from_numpy(samples[: audio.CLIP_SAMPLES, 0])
-    second[: len(taken)] = taken
-    return _Clip(label, path.stem, None if silent else match["speaker"], second)
+    samples = recordings.read_clip(path, content=content)
+    return Clip(label, path.stem, None if silent else match["speaker"], samples)

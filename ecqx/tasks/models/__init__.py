@@ -10,23 +10,46 @@ canonizers and the bitstream rely on:
 - Residual branches meet in ``zennit.layer.Sum``.
 - No in-place operations: they would overwrite activations that relevance still needs.
 - The initialisation draws from torch's global generator only, which the caller seeds.
+
+A network whose training starts from weights learnt elsewhere has two functions more:
+
+``pretrained(model, root) -> str``
+    Puts them into a new network and says which, for the record. ``root`` is the folder of what is
+    read from disk. Only full-precision training calls it.
+``missing(root)``
+    One line that says which file to put where, or None if nothing is missing.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
-from ecqx.tasks import registry
+from ecqx.tasks.registry import Registry
 
-_FOLDER = Path(__file__).parent
+_REGISTRY = Registry(__name__, Path(__file__).parent)
 
 
 def names() -> list[str]:
-    """Names of all models, sorted; imports none of them."""
-    return registry.module_names(_FOLDER)
+    """Names of all models that are files, sorted; imports none of them."""
+    return _REGISTRY.names()
 
 
-def get(name: str) -> ModuleType:
-    """The module of the model ``name``; ValueError listing the known names."""
-    return registry.load_module(__name__, _FOLDER, name)
+def get(name: str) -> Any:
+    """The module of the model ``name``, or what was registered under it.
+
+    Raises
+    ------
+    ValueError: there is none; the known names are listed.
+    """
+    return _REGISTRY.get(name)
+
+
+def register(name: str, entry: Any) -> None:
+    """Add a model that has no file: an object with what the module would have.
+
+    Raises
+    ------
+    ValueError: a file has this name.
+    """
+    _REGISTRY.register(name, entry)

@@ -2,6 +2,7 @@ from collections import defaultdict
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 from zennit.layer import Sum
 
@@ -20,8 +21,14 @@ LEAVES = (
 )
 
 
+@pytest.fixture
+def narrow(monkeypatch):
+    """The network with 134 M parameters, most of them in two dense layers, with narrow ones."""
+    monkeypatch.setattr(models.get("vgg16_original"), "_HIDDEN", 32)
+
+
 @pytest.fixture(params=models.names())
-def built(request):
+def built(request, narrow):
     input_shape, n_classes = TASKS[request.param]
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -76,7 +83,7 @@ def test_batch_norm_follows_its_convolution_in_the_same_sequence(built):
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_the_global_generator_decides_the_initialisation(name):
+def test_the_global_generator_decides_the_initialisation(name, narrow):
     def parameters(seed):
         torch.manual_seed(seed)
         model = models.get(name).build(*TASKS[name])
@@ -123,11 +130,32 @@ def test_small_vgg_refuses_sides_that_it_cannot_halve():
         models.get("small_vgg").build((1, 30, 32), 10)
 
 
-@pytest.mark.parametrize(("name", "million"), [("resnet20", 0.27), ("vgg16", 14.7)])
-def test_published_networks_have_their_number_of_parameters(name, million):
-    model = models.get(name).build(*TASKS[name])
-    found = sum(p.numel() for p in model.parameters()) / 1e6
-    assert found == pytest.approx(million, rel=0.01)
+@pytest.mark.parametrize(
+    ("name", "n_classes", "parameters", "layers"),
+    [
+        # 0.27 M in the paper; 1.2 k of them are of batch norm
+        ("resnet20", 10, 269_722, 20),
+        # 13 convolutions of 14.71 M weights, batch norm for 4,224 channels, one dense layer
+        ("vgg16", 10, 14_710_464 + 2 * 4_224 + 5_130, 14),
+        # torchvision states these two for ImageNet's classes; three shortcuts have weights
+        ("resnet18", 1000, 11_689_512, 18 + 3),
+        ("vgg16_original", 1000, 138_357_544, 16),
+    ],
+)
+def test_published_networks_have_their_number_of_parameters(name, n_classes, parameters, layers):
+    with torch.device("meta"):
+        model = models.get(name).build(TASKS[name][0], n_classes)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    weighted = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    assert len(weighted) == layers
+
+
+def test_numbers_of_parameters_are_those_that_torchvision_states():
+    stated = [
+        description.IMAGENET1K_V1.meta["num_params"]
+        for description in (torchvision.models.ResNet18_Weights, torchvision.models.VGG16_Weights)
+    ]
+    assert stated == [11_689_512, 138_357_544]
 
 
 def test_resnet20_shortcuts_take_every_second_pixel_and_pad_channels():
@@ -136,6 +164,21 @@ def test_resnet20_shortcuts_take_every_second_pixel_and_pad_channels():
     shortcut = model[6].shortcut(x)
     assert torch.equal(shortcut[:, 8:24], x[:, :, ::2, ::2])
     assert not shortcut[:, :8].any() and not shortcut[:, 24:].any()
+
+
+def test_resnet20_has_three_stages_of_three_blocks():
+    model = models.get("resnet20").build(*TASKS["resnet20"])
+    shapes = []
+    for module in model.modules():
+        if isinstance(module, Sum):
+            module.register_forward_hook(lambda *call: shapes.append(tuple(call[2].shape[1:])))
+    model(torch.zeros(1, 3, 32, 32))
+    assert shapes == 3 * [(16, 32, 32)] + 3 * [(32, 16, 16)] + 3 * [(64, 8, 8)]
+
+
+def test_networks_for_large_images_refuse_what_they_cannot_halve():
+    with pytest.raises(ValueError, match="inputs are 224x31, expected at least 32x32"):
+        models.get("vgg16_original").build((3, 224, 31), 10)
 
 
 def test_vgg16_refuses_sides_that_it_cannot_halve():

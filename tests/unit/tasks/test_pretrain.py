@@ -111,3 +111,15 @@ def test_a_loss_that_is_not_finite_is_named(bars):
 def test_negative_weight_decay_is_refused(bars):
     with pytest.raises(ValueError, match="weight_decay is -0.1"):
         pretrain(build, bars, generator(0), weight_decay=-0.1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_learns_what_the_cpu_learns(bars):
+    def build_plain(input_shape, n_classes):
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), n_classes))
+
+    on_cpu = pretrain(build_plain, bars, generator(0))
+    on_gpu = pretrain(build_plain, bars.to("cuda"), generator(0))
+    assert not on_gpu.model[1].weight.is_cuda
+    assert on_gpu.epoch == on_cpu.epoch
+    torch.testing.assert_close(on_gpu.model[1].weight, on_cpu.model[1].weight)

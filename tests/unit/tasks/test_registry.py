@@ -44,5 +44,25 @@ def test_a_new_file_is_a_new_entry(tmp_path, monkeypatch):
     (folder / "_private.py").write_text("raise AssertionError\n")
     (folder / "notes.txt").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    assert registry.module_names(folder) == ["mine"]
-    assert registry.load_module("plugins", folder, "mine").answer == 42
+    plugins = registry.Registry("plugins", folder)
+    assert plugins.names() == ["mine"]
+    assert plugins.get("mine").answer == 42
+
+
+def test_what_is_registered_is_found_beside_the_files(tmp_path):
+    (tmp_path / "file.py").write_text("")
+    plugins = registry.Registry("plugins", tmp_path)
+    entry = object()
+    plugins.register("mine", entry)
+    assert plugins.get("mine") is entry
+    assert plugins.names() == ["file"], "names are those of files"
+    with pytest.raises(ValueError, match="unknown plugin 'min', known are: file, mine"):
+        plugins.get("min")
+    with pytest.raises(ValueError, match="plugin 'file' is a file of plugins already"):
+        plugins.register("file", entry)
+
+
+@pytest.mark.parametrize("package", [datasets, models])
+def test_no_entry_takes_the_place_of_a_file(package):
+    with pytest.raises(ValueError, match="is a file of"):
+        package.register(package.names()[0], object())

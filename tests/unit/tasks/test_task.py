@@ -5,9 +5,12 @@ import torch
 from torch import nn
 
 from ecqx.seeding import generator
+from ecqx.tasks import task as tasks
+from ecqx.tasks.augmentation import crop_and_flip
 from ecqx.tasks.data import Dataset, Split
 from ecqx.tasks.datasets import spoken_keywords
-from ecqx.tasks.task import Budget, Task, accuracy, accuracy_score, predict
+from ecqx.tasks.scores import accuracy_score, mean_average_precision, multilabel_loss
+from ecqx.tasks.task import Budget, Task, objective, predict, samples_at_once
 
 
 def numbered_task(n, batch_size, augment=None):
@@ -106,13 +109,16 @@ def test_budget_refuses(arguments, message):
         Budget(*arguments)
 
 
-def test_loss_and_score_of_a_hand_worked_case(bars):
-    logits = torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 1.0], [5.0, 0.0]])
-    y = torch.tensor([0, 1, 1, 1])
-    per_sample = [torch.log(1 + torch.exp(torch.tensor(v))) for v in (-2.0, 0.0, -1.0, 5.0)]
-    assert bars.loss(logits, y).item() == pytest.approx(torch.stack(per_sample).mean().item())
-    # a tie goes to the first class
-    assert bars.score(logits, y) == accuracy_score(logits, y) == 0.5
+def test_the_objective_is_cross_entropy_and_accuracy_unless_samples_have_many_classes(bars):
+    assert bars.loss is nn.functional.cross_entropy and bars.score is accuracy_score
+    x = torch.zeros(3, 1, 2, 2)
+    one = Split(x, torch.arange(3))
+    many = Split(x, torch.eye(3, dtype=torch.bool))
+    single, multiple = (Dataset("digits", ("a", "b", "c"), *3 * [split]) for split in (one, many))
+    assert objective(single) == (nn.functional.cross_entropy, accuracy_score)
+    assert objective(multiple) == (multilabel_loss, mean_average_precision)
+    task = Task.from_dataset(multiple, "residual_cnn", Budget(1, 1e-3, 2))
+    assert (task.loss, task.score) == objective(multiple) and task.n_classes == 3
 
 
 def mixed_model():
@@ -133,7 +139,7 @@ def test_predict_is_in_evaluation_mode_and_leaves_the_model(bars, global_rng_unt
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     reference = model.eval()(bars.validation.x)
     torch.testing.assert_close(logits, reference.detach())
-    assert accuracy(model, bars.validation) == bars.score(reference, bars.validation.y)
+    torch.testing.assert_close(predict(model, bars.validation.x), reference.detach())
 
 
 def test_predict_restores_the_mode_after_an_exception(bars):
@@ -141,3 +147,53 @@ def test_predict_restores_the_mode_after_an_exception(bars):
     with pytest.raises(RuntimeError):
         predict(model, torch.zeros(2, 1, 5, 5))
     assert [m.training for m in model] == [True, False, True, True] and model.training
+
+
+def test_predict_takes_fewer_of_large_inputs_at_once(bars):
+    seen = []
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    for shape, sizes in (((600, 1, 2, 2), [512, 88]), ((45, 1, 224, 224), [20, 20, 5])):
+        seen.clear()
+        assert predict(model, torch.zeros(shape)).shape == shape[:2]
+        assert seen == sizes
+    assert samples_at_once((3, 5000, 5000)) == 1
+
+
+def test_on_its_own_device_a_task_is_the_same(bars):
+    moved = bars.to("cpu")
+    assert moved.device == bars.device == torch.device("cpu")
+    pairs = zip(moved.batches(generator(0)), bars.batches(generator(0)), strict=True)
+    for one, other in pairs:
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_only_small_data_move_to_the_device(bars, monkeypatch):
+    size = bars.train.nbytes + bars.validation.nbytes
+    assert size == (90 + 45) * (36 * 4 + 8)
+    moved = []
+    monkeypatch.setattr(Split, "to", lambda split, device: moved.append(device) or split)
+    monkeypatch.setattr(tasks, "_RESIDENT_BYTES", size)
+    bars.to("cpu")
+    assert moved == 2 * [torch.device("cpu")]
+    monkeypatch.setattr(tasks, "_RESIDENT_BYTES", size - 1)
+    stayed = bars.to("cuda")
+    assert len(moved) == 2 and stayed.device == torch.device("cuda")
+    assert stayed.train is bars.train and stayed.validation is bars.validation
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("resident", [True, False])
+def test_a_gpu_gets_the_batches_of_the_cpu(bars, monkeypatch, resident):
+    monkeypatch.setattr(tasks, "_RESIDENT_BYTES", 1 << 20 if resident else 0)
+    bars = dataclasses.replace(bars, augment=lambda x, rng: crop_and_flip(x, rng, 1))
+    task = bars.to("cuda")
+    assert task.train.x.is_cuda == resident
+    pairs = zip(task.batches(generator(0)), bars.batches(generator(0)), strict=True)
+    for one, other in pairs:
+        assert all(a.is_cuda and torch.equal(a.cpu(), b) for a, b in zip(one, other, strict=True))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
+    expected = predict(model, bars.validation.x)
+    logits = predict(model.cuda(), task.validation.x)
+    assert logits.is_cuda == resident
+    torch.testing.assert_close(logits.cpu(), expected)

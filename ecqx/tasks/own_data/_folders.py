@@ -1,0 +1,161 @@
+"""Folders with one folder per class, as they are or below train, validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecqx.tasks.own_data._source import check_share
+
+if TYPE_CHECKING:
+    import torch
+
+SPLITS = ("train", "validation", "test")
+Labelled = list[tuple[Path, int]]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which files there are.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        Names of the class folders, sorted.
+    splits : dict
+        Split -> its (file, label) by class and name. Without ``train`` among the folders all files
+        are there.
+    """
+
+    classes: tuple[str, ...]
+    splits: dict[str, Labelled]
+
+
+def check_shares(validation: float, test: float) -> None:
+    """ValueError naming the field unless both lie between 0 and 1 and leave some for training."""
+    check_share("validation", validation)
+    check_share("test", test)
+    if validation + test >= 1:
+        raise ValueError(f"test: got {test}, expected less than 1 - validation = {1 - validation}")
+
+
+def list_files(folder: Path, suffixes: tuple[str, ...]) -> Listing:
+    """The files with one of the suffixes (in either case); hidden files and others are left out.
+
+    Raises
+    ------
+    ValueError: no folder, fewer than two classes, a class without files, or one that training
+    lacks.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: is a file, expected a folder of class folders")
+    inside = {path.name for path in _folders(folder)}
+    if "train" in inside:
+        tops = {name: folder / name for name in SPLITS if name in inside}
+    elif named := sorted(inside & set(SPLITS)):
+        raise ValueError(f"{folder}: holds a folder {named[0]} but none called train")
+    else:
+        tops = {"train": folder}
+    classes = tuple(path.name for path in _folders(tops["train"]))
+    if len(classes) < 2:
+        found = f"one class folder ({classes[0]})" if classes else "no class folders"
+        raise ValueError(f"{tops['train']}: holds {found}, expected at least two")
+    splits: dict[str, Labelled] = {}
+    for name, top in tops.items():
+        splits[name] = []
+        for class_folder in _folders(top):
+            if class_folder.name not in classes:
+                raise ValueError(
+                    f"{class_folder}: a class that train does not have, "
+                    f"expected {', '.join(classes)}"
+                )
+            files = _files(class_folder, suffixes)
+            if not files:
+                raise ValueError(f"{class_folder}: holds no file ending in {', '.join(suffixes)}")
+            label = classes.index(class_folder.name)
+            splits[name] += [(file, label) for file in files]
+        if not splits[name]:
+            raise ValueError(f"{top}: holds no class folders")
+    return Listing(classes, splits)
+
+
+def _folders(folder: Path) -> list[Path]:
+    inside = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in inside if path.is_dir())
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    inside = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in inside if path.suffix.lower() in suffixes)
+
+
+def complete_splits(
+    listing: Listing,
+    shares: dict[str, float],
+    rng: torch.Generator,
+    group_of: Callable[[Path], str] | None = None,
+) -> dict[str, Labelled]:
+    """Training, validation and test; those without a folder are drawn from the training files.
+
+    Parameters
+    ----------
+    listing : Listing
+    shares : dict
+        Of the training files for "validation" and "test", where they have no folder.
+    rng : torch.Generator
+    group_of : callable, optional
+        Files of one group (the clips of a speaker) stay in one split. Without it files are drawn
+        one by one, class by class.
+
+    Raises
+    ------
+    ValueError: a group is in two of the given splits, or a split gets no file.
+    """
+    import torch
+
+    from ecqx.tasks.splitting import grouped_split, stratified_split
+
+    if group_of is not None:
+        _check_groups(listing.splits, group_of)
+    drawn = [name for name in SPLITS[1:] if name not in listing.splits]
+    if not drawn:
+        return listing.splits
+    files = listing.splits["train"]
+    labels = torch.tensor([label for _, label in files])
+    wanted = [1 - sum(shares[name] for name in drawn), *(shares[name] for name in drawn)]
+    if group_of is None:
+        parts = stratified_split(labels, wanted, rng)
+    else:
+        parts = grouped_split(labels, _numbers(group_of(path) for path, _ in files), wanted, rng)
+    own = {
+        name: [files[index] for index in part.tolist()]
+        for name, part in zip(("train", *drawn), parts, strict=True)
+    }
+    for name, part in own.items():
+        if not part:
+            raise ValueError(
+                f"{len(files)} files leave none for {name}, expected more files, or a folder {name}"
+            )
+    return {name: (listing.splits | own)[name] for name in SPLITS}
+
+
+def _numbers(groups: Iterable[str]) -> torch.Tensor:
+    import torch
+
+    groups = list(groups)
+    number = {group: index for index, group in enumerate(sorted(set(groups)))}
+    return torch.tensor([number[group] for group in groups])
+
+
+def _check_groups(splits: dict[str, Labelled], group_of: Callable[[Path], str]) -> None:
+    seen: dict[str, tuple[str, Path]] = {}
+    for name, files in splits.items():
+        for path, _ in files:
+            first, other = seen.setdefault(group_of(path), (name, path))
+            if first != name:
+                raise ValueError(
+                    f"{path}: {group_of(path)} is heard in {first} too ({other}), "
+                    "expected splits that share nobody"
+                )

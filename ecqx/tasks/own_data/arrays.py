@@ -1,0 +1,185 @@
+"""Images as arrays in one .npz file."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecqx.tasks.own_data import _images
+from ecqx.tasks.own_data._source import Source as _Source
+from ecqx.tasks.own_data._source import check_choice, check_share
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Generator, Tensor
+
+    from ecqx.tasks.data import Dataset
+
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+@dataclass(frozen=True)
+class Source(_Source):
+    """``x_train``, ``y_train``, ``x_test`` and ``y_test`` in a file that ``numpy.savez`` writes.
+
+    Images are uint8 or float, of shape (n, H, W, C) or (n, H, W); labels are integers from 0, of
+    shape (n,). Validation is drawn from training at random, class by class. Every channel is
+    standardised by its mean and deviation over the training images.
+
+    Parameters
+    ----------
+    classes : list of str, optional
+        Names by label. By default the labels that training has, as text.
+    augmentation : "none" or "crop_flip"
+        Of the training images: see :func:`ecqx.tasks.augmentation.crop_and_flip`; shifts by up to
+        an eighth of a side.
+    validation : float
+        Share of the training images.
+    """
+
+    classes: Sequence[str] | None = None
+    augmentation: str = "none"
+    validation: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.classes is not None and not (
+            isinstance(self.classes, (list, tuple))
+            and len(set(map(str, self.classes))) == len(self.classes) >= 2
+            and all(isinstance(name, str) for name in self.classes)
+        ):
+            raise ValueError(
+                f"classes: got {self.classes!r}, expected a list of at least two distinct names"
+            )
+        check_choice("augmentation", self.augmentation, _images.AUGMENTATIONS)
+        check_share("validation", self.validation)
+
+    @property
+    def augment(self) -> Callable[[Tensor, Generator], Tensor] | None:
+        return _images.augmentation(self.augmentation)
+
+    def check(self, root: Path | None) -> None:
+        path = self.locate(root)
+        headers = {key: _header(path, key) for key in KEYS}
+        labels = {key: _read(path, key) for key in ("y_train", "y_test")}
+        self._check_arrays(path, headers, labels)
+
+    def prepare(self, seed: int, root: Path | None = None) -> Dataset:
+        import torch
+
+        from ecqx.seeding import generator
+        from ecqx.tasks.splitting import stratified_split
+
+        path = self.locate(root)
+        arrays = {key: _read(path, key) for key in KEYS}
+        classes = self._check_arrays(
+            path, {key: (a.shape, a.dtype) for key, a in arrays.items()}, arrays
+        )
+        x, x_test = (_images_of(path, key, arrays[key]) for key in ("x_train", "x_test"))
+        y, y_test = (torch.from_numpy(arrays[key].astype("int64")) for key in ("y_train", "y_test"))
+        train, validation = stratified_split(
+            y, (1 - self.validation, self.validation), generator("arrays", seed)
+        )
+        parts = {
+            "train": (x[train], y[train]),
+            "validation": (x[validation], y[validation]),
+            "test": (x_test, y_test),
+        }
+        return _images.standardised(self.name, classes, parts)
+
+    def _check_arrays(
+        self,
+        path: Path,
+        headers: dict[str, tuple[tuple[int, ...], np.dtype]],
+        labels: dict[str, np.ndarray],
+    ) -> tuple[str, ...]:
+        """The names of the classes; ValueError naming path and array."""
+        for part in ("train", "test"):
+            (x_shape, x_type), (y_shape, y_type) = headers[f"x_{part}"], headers[f"y_{part}"]
+            if len(x_shape) not in (3, 4) or not (x_type == "uint8" or x_type.kind == "f"):
+                raise ValueError(
+                    f"{path}: x_{part} is {x_type} of shape {x_shape}, "
+                    "expected uint8 or float of shape (n, H, W, C) or (n, H, W)"
+                )
+            if y_shape != x_shape[:1] or y_type.kind not in "iu":
+                raise ValueError(
+                    f"{path}: y_{part} is {y_type} of shape {y_shape}, "
+                    f"expected integers of shape ({x_shape[0]},)"
+                )
+            if 0 in x_shape:
+                raise ValueError(f"{path}: x_{part} is empty, its shape is {x_shape}")
+        if headers["x_train"][0][1:] != headers["x_test"][0][1:]:
+            raise ValueError(
+                f"{path}: images of x_test have shape {headers['x_test'][0][1:]}, "
+                f"those of x_train {headers['x_train'][0][1:]}"
+            )
+        n_classes = len(self.classes or range(int(labels["y_train"].max()) + 1))
+        for key in ("y_train", "y_test"):
+            low, high = int(labels[key].min()), int(labels[key].max())
+            if low < 0 or high >= n_classes:
+                raise ValueError(
+                    f"{path}: labels in {key} span {low} to {high}, expected 0 to {n_classes - 1}"
+                )
+        present = set(labels["y_train"].tolist())
+        if absent := sorted(set(range(n_classes)) - present):
+            raise ValueError(
+                f"{path}: y_train has no sample of class {absent[0]}, expected all of 0 to "
+                f"{n_classes - 1}"
+            )
+        if n_classes < 2:
+            raise ValueError(f"{path}: y_train has one class, expected at least two")
+        return tuple(self.classes or map(str, range(n_classes)))
+
+
+def _header(path: Path, key: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an array, without reading it."""
+    from numpy.lib import format as npy
+
+    def read(archive: zipfile.ZipFile) -> tuple[tuple[int, ...], np.dtype]:
+        with archive.open(f"{key}.npy") as file:
+            version = npy.read_magic(file)
+            read_header = {
+                (1, 0): npy.read_array_header_1_0,
+                (2, 0): npy.read_array_header_2_0,
+            }[version]
+            shape, _, kind = read_header(file)
+            return shape, kind
+
+    return _opened(path, key, read)
+
+
+def _read(path: Path, key: str) -> np.ndarray:
+    from numpy.lib import format as npy
+
+    def read(archive: zipfile.ZipFile) -> np.ndarray:
+        with archive.open(f"{key}.npy") as file:
+            return npy.read_array(file, allow_pickle=False)
+
+    return _opened(path, key, read)
+
+
+def _opened(path: Path, key: str, read: Callable):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if f"{key}.npy" in archive.namelist():
+                return read(archive)
+    # the header of an array is a text that is parsed, pickled objects are refused
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be read as .npz: {error}") from error
+    raise ValueError(f"{path}: has no array {key}, expected {', '.join(KEYS)}")
+
+
+def _images_of(path: Path, key: str, array: np.ndarray) -> Tensor:
+    """float32 (n, C, H, W); uint8 scaled to [0, 1]."""
+    import torch
+
+    images = torch.from_numpy(array.astype("float32"))
+    if array.dtype == "uint8":
+        images /= 255
+    if not bool(torch.isfinite(images).all()):
+        raise ValueError(f"{path}: {key} holds values that are not finite")
+    return images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous()
