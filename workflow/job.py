@@ -11,6 +11,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+from workflow import own
+
+if TYPE_CHECKING:
+    import torch
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
 _VERSIONED = ("torch", "torchvision", "torchaudio", "zennit", "nncodec", "numpy")
@@ -45,12 +51,19 @@ def open_log(path: str | Path) -> Callable[[str], None]:
     return tell
 
 
-def prepare_torch() -> None:
-    """One thread, deterministic algorithms: results are the same bytes on every run."""
-    from ecqx.tasks.runtime import limit_threads, make_deterministic
+def prepare(snakemake) -> torch.device:
+    """Let results be the same bytes on every run, and own data and models be found by name.
+
+    Returns
+    -------
+    The device to compute on: a GPU if the job was given one (its resource ``gpu``).
+    """
+    from ecqx.tasks.runtime import choose_device, limit_threads, make_deterministic
 
     limit_threads(1)
     make_deterministic()
+    own.register(snakemake.config)
+    return choose_device(gpu=bool(snakemake.resources.get("gpu", 0)))
 
 
 def versions() -> dict[str, str]:

@@ -11,12 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+_RUN = ("dataset", "model", "method", "point", "seed")
 RUN_COLUMNS = (
-    "dataset",
-    "model",
-    "method",
-    "point",
-    "seed",
+    *_RUN,
     "bits",
     "status",
     "accuracy",
@@ -27,21 +24,52 @@ RUN_COLUMNS = (
     "sparsity",
     "entropy_bytes",
     "train_s",
+    "peak_memory_bytes",
+    "flips",
+    "accuracy_validation",
+    "accuracy_validation_fp32",
 )
-ATTRIBUTION_COLUMNS = (
-    "dataset",
-    "model",
-    "method",
-    "point",
-    "seed",
-    "explainer",
-    "metric",
-    "subset",
-    "signed",
-    "mean",
-    "std",
-    "n",
-)
+# Columns of the other tables, by the name of their file.
+COLUMNS = {
+    "attributions": (
+        *_RUN,
+        "explainer",
+        "metric",
+        "subset",
+        "signed",
+        "mean",
+        "std",
+        "n",
+        "degenerate",
+    ),
+    "predictions": (*_RUN, "class", "n", "accuracy", "accuracy_fp32", "f1", "f1_fp32"),
+    "layers": (*_RUN, "tensor", "position", "weights", "sparsity", "entropy_bits"),
+    "relevance": (
+        "dataset",
+        "model",
+        "seed",
+        "tensor",
+        "position",
+        "weights",
+        "spearman",
+        "decile",
+        "relevance_share",
+    ),
+    "randomisation": (
+        "dataset",
+        "model",
+        "seed",
+        "explainer",
+        "layers_randomised",
+        "layer",
+        "metric",
+        "signed",
+        "mean",
+        "std",
+        "n",
+    ),
+    "skipped": ("dataset", "model", "explainer", "reason"),
+}
 PARAMETER_PREFIX = "p_"
 
 
@@ -62,9 +90,23 @@ def write_runs(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     _write(path, [*RUN_COLUMNS, *sorted(parameters)], rows)
 
 
-def write_attributions(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """attributions.csv, of one run or of all."""
-    _write(path, ATTRIBUTION_COLUMNS, rows)
+def write(table: str, path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """A table of ``COLUMNS``, of one job or of all.
+
+    Raises
+    ------
+    ValueError: a row has a column that is none of the table's.
+    """
+    _write(path, COLUMNS[table], rows)
+
+
+def write_history(path: str | Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """A row per epoch; an empty file where nothing was trained."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        if history:
+            writer = csv.DictWriter(file, history[0].keys(), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(history)
 
 
 def read(path: str | Path) -> list[dict[str, str]]:

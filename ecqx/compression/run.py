@@ -14,6 +14,7 @@ import torch
 
 from ecqx.compression import bitstream
 from ecqx.compression.contract import Diverged, content, make_method
+from ecqx.compression.peak_memory import PeakMemory
 from ecqx.seeding import generator, global_seed
 from ecqx.tasks.task import Task
 
@@ -31,6 +32,8 @@ class Outcome:
     history : one dict per epoch
     epoch : the epoch chosen on validation, None without training
     train_s : wall-clock seconds that the method took
+    peak_memory_bytes : largest resident memory of the process meanwhile, see
+        :class:`ecqx.compression.peak_memory.PeakMemory`; None if unknown
     """
 
     status: str
@@ -40,6 +43,7 @@ class Outcome:
     history: list[dict[str, float]]
     epoch: int | None
     train_s: float
+    peak_memory_bytes: int | None
 
 
 def compress_point(
@@ -67,25 +71,26 @@ def compress_point(
     effective = dataclasses.asdict(method)
     reason = method.skip(task) if hasattr(method, "skip") else None
     if reason is not None:
-        return Outcome("skipped", reason, b"", effective, [], None, math.nan)
+        return Outcome("skipped", reason, b"", effective, [], None, math.nan, None)
     rng = generator(*seed_parts)
+    memory = PeakMemory()
     start = time.perf_counter()
     try:
         # Methods draw from rng; seeding the global generators as well keeps a method that forgets
         # from depending on which points ran before it in the same process.
         with global_seed(generator("global", *seed_parts)):
             compressed = method.compress(copy.deepcopy(model), task, rng)
-        elapsed = time.perf_counter() - start
     except Diverged as error:
-        elapsed = time.perf_counter() - start
-        return Outcome("diverged", str(error), b"", effective, [], None, elapsed)
+        spent = (time.perf_counter() - start, memory.bytes())
+        return Outcome("diverged", str(error), b"", effective, [], None, *spent)
+    spent = (time.perf_counter() - start, memory.bytes())
     check_complete(compressed, model)
     for name, entry in compressed.tensors.items():
         if isinstance(entry, torch.Tensor) and not bool(entry.isfinite().all()):
             reason = f"{name} is not finite"
-            return Outcome("diverged", reason, b"", effective, compressed.history, None, elapsed)
+            return Outcome("diverged", reason, b"", effective, compressed.history, None, *spent)
     artefact = bitstream.encode(compressed.tensors)
-    return Outcome("ok", "", artefact, effective, compressed.history, compressed.epoch, elapsed)
+    return Outcome("ok", "", artefact, effective, compressed.history, compressed.epoch, *spent)
 
 
 def check_complete(compressed: Any, model: torch.nn.Module) -> None:

@@ -20,19 +20,52 @@ def entropy_bytes(state: Mapping[str, Tensor]) -> float:
     statistics: sum over tensors of n * H / 8. The rest of an artefact is biases, normalisation,
     steps and headers, and what context modelling gains or loses against this bound.
     """
-    total = 0.0
-    for tensor in _weights(state):
-        counts = tensor.flatten().unique(return_counts=True)[1].to(torch.float64)
-        total -= float((counts * torch.log2(counts / tensor.numel())).sum()) / 8
-    return max(total, 0.0)
+    return sum(tensor.numel() * entropy_bits(tensor) / 8 for tensor in weights(state).values())
 
 
 def sparsity(state: Mapping[str, Tensor]) -> float:
     """Share of zeros among the weights of two or more dimensions, in [0, 1]."""
-    weights = _weights(state)
-    total = sum(tensor.numel() for tensor in weights)
-    return sum(int((tensor == 0).sum()) for tensor in weights) / total if total else 0.0
+    tensors = weights(state).values()
+    total = sum(tensor.numel() for tensor in tensors)
+    return sum(int((tensor == 0).sum()) for tensor in tensors) / total if total else 0.0
 
 
-def _weights(state: Mapping[str, Tensor]) -> list[Tensor]:
-    return [t for t in state.values() if t.ndim >= 2 and t.is_floating_point() and t.numel()]
+def entropy_bits(tensor: Tensor) -> float:
+    """First-order entropy of a tensor's levels, in bits per weight."""
+    counts = tensor.flatten().unique(return_counts=True)[1].to(torch.float64)
+    return max(-float((counts * torch.log2(counts / tensor.numel())).sum()) / tensor.numel(), 0.0)
+
+
+def layer_rows(state: Mapping[str, Tensor]) -> list[dict]:
+    """What became of every weight tensor.
+
+    Parameters
+    ----------
+    state : decoded state dict in the order of the network (``model.state_dict()`` once it is
+        loaded), not of the bitstream, which sorts names.
+
+    Returns
+    -------
+    list of dicts, one per tensor of two or more dimensions: tensor (name), position (place among
+    them, from 0), weights (count), sparsity (share of zeros, in [0, 1]), entropy_bits (first-order
+    entropy of its levels, in bits per weight).
+    """
+    return [
+        {
+            "tensor": name,
+            "position": position,
+            "weights": tensor.numel(),
+            "sparsity": sparsity({name: tensor}),
+            "entropy_bits": entropy_bits(tensor),
+        }
+        for position, (name, tensor) in enumerate(weights(state).items())
+    ]
+
+
+def weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that methods quantize: floating point, two or more dimensions, not empty."""
+    return {
+        name: tensor
+        for name, tensor in state.items()
+        if tensor.ndim >= 2 and tensor.is_floating_point() and tensor.numel()
+    }

@@ -2,7 +2,9 @@
 
 ``explainers`` computes attribution maps, ``consistency`` compares them with those of the
 full-precision network, ``localisation`` compares them with ground-truth masks, ``evaluate`` applies
-all three to one network. Explainers and metrics register themselves through a decorator.
+all three to one network, on the pairs that ``subset`` draws. ``agreement`` compares predictions,
+``layers`` tells the relevance of weights. ``randomisation`` asks of the explainers whether they
+explain the network at all. Explainers and metrics register themselves through a decorator.
 """
 
 import ast

@@ -7,6 +7,7 @@ the caller's choice.
 
 Degenerate maps (constant, all zero, or with a NaN or an infinity) prefer no position, so there is
 nothing to compare: a pair with one gets the value its metric declares, also when both are equal.
+That value is what unrelated maps would get, and for a distance the largest one possible.
 
 To add a metric, write one function here under ``@metric``.
 """
@@ -17,9 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ecqx.evaluation.maps import average_ranks, check_maps, informative
+from ecqx.evaluation.maps import average_ranks, check_maps, informative, top_weights
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def metric(*, unit: str, higher_is_better: bool, degenerate: float, source: str)
         def guarded(a: Tensor, b: Tensor) -> Tensor:
             check_maps(a, b)
             comparable = informative(a) & informative(b)
+            if bool(comparable.all()):  # the maps themselves: what is known of them stays known
+                return fn(a, b).double()
             values = a.new_full((len(a),), degenerate, dtype=torch.float64)
             values[comparable] = fn(a[comparable], b[comparable]).double()
             return values
@@ -94,12 +97,24 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
     unit="1",
     higher_is_better=True,
     degenerate=0.0,
+    source="Pearson, Notes on regression and inheritance in the case of two parents, 1895",
+)
+def pearson(a: Tensor, b: Tensor) -> Tensor:
+    """Pearson's linear correlation over positions, in [-1, 1]: the cosine of centered maps."""
+    a, b = (_unit_peak(maps).flatten(1) for maps in (a, b))
+    return _cosine(a - a.mean(dim=1, keepdim=True), b - b.mean(dim=1, keepdim=True))
+
+
+@metric(
+    unit="1",
+    higher_is_better=True,
+    degenerate=0.0,
     source="Spearman, The proof and measurement of association between two things, 1904",
 )
 def spearman(a: Tensor, b: Tensor) -> Tensor:
     """Spearman's rank correlation over positions, ties given their average rank; in [-1, 1]."""
     center = (a[0].numel() + 1) / 2 if len(a) else 0.0
-    return _cosine(average_ranks(a.flatten(1)) - center, average_ranks(b.flatten(1)) - center)
+    return _cosine(average_ranks(a) - center, average_ranks(b) - center)
 
 
 @metric(
@@ -155,9 +170,28 @@ def topk_iou(a: Tensor, b: Tensor) -> Tensor:
     sum_i min(m_i, m'_i) / sum_i max(m_i, m'_i). Without ties that is the usual definition; with
     them it depends on no order of positions (sparse maps tie at zero in most of theirs).
     """
-    k = math.ceil(0.1 * a[0].numel()) if len(a) else 1
-    top_a, top_b = _top_weights(a.flatten(1), k), _top_weights(b.flatten(1), k)
+    size = torch.tensor(math.ceil(0.1 * a[0].numel()) if len(a) else 1)
+    top_a, top_b = (top_weights(maps.flatten(1), size.expand(len(a))) for maps in (a, b))
     return torch.minimum(top_a, top_b).sum(dim=1) / torch.maximum(top_a, top_b).sum(dim=1)
+
+
+@metric(
+    unit="1",
+    higher_is_better=False,
+    degenerate=2.0,
+    source="Zagoruyko and Komodakis, Paying more attention to attention, ICLR 2017, equation 2; "
+    "Park et al., Attribution Preservation in Network Compression, NeurIPS 2020 (there: squared)",
+)
+def normalised_l2(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distance of the flattened maps, each divided by its L2 norm; in [0, 2].
+
+    Lower is better: 0 for maps that differ in scale alone, sqrt(2) for orthogonal ones, 2 for
+    opposite ones. Magnitudes are never opposite and stay within [0, sqrt(2)]; a degenerate pair
+    gets 2 there too. It equals sqrt(2 - 2 cosine): near agreement, where the cosine is flat, it is
+    the finer ruler.
+    """
+    a, b = (nn.functional.normalize(_unit_peak(maps).flatten(1), dim=1) for maps in (a, b))
+    return (a - b).square().sum(dim=1).sqrt()
 
 
 def _unit_peak(maps: Tensor) -> Tensor:
@@ -185,11 +219,3 @@ def _gaussian_filter(size: int, window: int, like: Tensor) -> Tensor:
     source = size - 1 - (size - 1 - source).abs()
     weights = (kernel / kernel.sum()).expand(size, window)
     return like.new_zeros(size, size).scatter_add_(1, source, weights)
-
-
-def _top_weights(values: Tensor, k: int) -> Tensor:
-    """Weights summing to k: 1 above the k-th largest value of a row, its ties share the rest."""
-    threshold = values.topk(k, dim=1).values[:, -1:]
-    above, tied = values > threshold, values == threshold
-    share = (k - above.sum(dim=1, keepdim=True)) / tied.sum(dim=1, keepdim=True).double()
-    return above + tied * share

@@ -1,7 +1,7 @@
-"""One network against the full-precision network: accuracy, consistency, localisation.
+"""One network against the full-precision network: accuracy, agreement, consistency, localisation.
 
-All networks of one data set explain the same inputs (the evaluation subset) with the label as
-target class, whatever they predict.
+All networks of one data set explain the same pairs of a sample and one of its classes (see
+`ecqx.evaluation.subset`), whatever they predict.
 """
 
 import copy
@@ -11,49 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ecqx.evaluation.agreement import flips, hits, scorable
 from ecqx.evaluation.consistency import METRICS
 from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.evaluation.localisation import LOCALISATIONS
 from ecqx.evaluation.maps import informative
 from ecqx.evaluation.reference import Reference
 from ecqx.tasks.data import Split
-from ecqx.tasks.task import predict
+from ecqx.tasks.task import Score, device_of, predict, samples_at_once
 
-_BATCH_SIZE = 128
-
-
-def evaluation_subset(split: Split, samples: int, seed: int) -> Tensor:
-    """Fixed subset of a split on which networks are explained, classes as equal as they can be.
-
-    The split is shuffled, then every class gives one sample in turn, so that any beginning of the
-    result is balanced too. A larger subset of the same seed begins with the smaller one.
-
-    Parameters
-    ----------
-    split : Split
-    samples : int
-        Wanted size; a split with fewer samples is used whole.
-    seed : int
-
-    Returns
-    -------
-    Tensor, int64, shape (min(samples, len(split)),)
-        Positions in the split, in order of use.
-
-    Raises
-    ------
-    ValueError
-        If `samples` is below 1.
-    """
-    if samples < 1:
-        raise ValueError(f"samples: expected at least 1, got {samples}")
-    shuffled = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
-    labels = split.y[shuffled]
-    turn = torch.empty_like(labels)
-    for label in labels.unique():
-        members = labels == label
-        turn[members] = torch.arange(int(members.sum()))
-    return shuffled[turn.argsort(stable=True)[:samples]]
+# More at once is not faster on a CPU, and explainers keep what a training step would keep.
+_MOST_SAMPLES = 128
 
 
 def inapplicable(model: nn.Module, explainers: Iterable[str]) -> dict[str, str]:
@@ -73,7 +41,7 @@ def explain_all(
     x: Tensor,
     target: Tensor,
     explainers: Iterable[str],
-    batch_size: int = _BATCH_SIZE,
+    batch_size: int | None = None,
 ) -> dict[str, Tensor]:
     """Maps of every explainer that applies to the model.
 
@@ -87,8 +55,9 @@ def explain_all(
         Classes to be explained.
     explainers : iterable of str
         Names in ``EXPLAINERS``.
-    batch_size : int
-        Samples explained at once; bounds the memory, does not change the maps.
+    batch_size : int, optional
+        Samples explained at once; bounds the memory, does not change the maps. By default 128,
+        fewer of large inputs.
 
     Returns
     -------
@@ -103,8 +72,9 @@ def explain_all(
     """
     names = list(explainers)
     skipped = inapplicable(model, names)
-    device = next((parameter.device for parameter in model.parameters()), x.device)
-    batches = list(zip(x.split(batch_size), target.split(batch_size), strict=True))
+    device = device_of(model, x.device)
+    size = batch_size or min(_MOST_SAMPLES, samples_at_once(x.shape[1:]))
+    batches = list(zip(x.split(size), target.split(size), strict=True))
     return {
         name: torch.cat(
             [
@@ -120,11 +90,13 @@ def explain_all(
 def make_reference(
     model: nn.Module,
     split: Split,
+    validation: Split,
     index: Tensor,
+    target: Tensor,
     explainers: Iterable[str],
-    batch_size: int = _BATCH_SIZE,
+    score: Score,
 ) -> Reference:
-    """Maps and predictions of the full-precision network.
+    """Maps and logits of the full-precision network.
 
     Parameters
     ----------
@@ -132,23 +104,31 @@ def make_reference(
         Comes back as it was.
     split : Split
         The test split.
-    index : Tensor, int64, shape (n,)
-        The evaluation subset, see `evaluation_subset`.
+    validation : Split
+        The validation split.
+    index, target : Tensor, int64, shape (m,)
+        The explained pairs, see `ecqx.evaluation.subset.evaluation_pairs`.
     explainers : iterable of str
         Names in ``EXPLAINERS``; those that do not apply to the model are left out.
-    batch_size : int
-        Samples in one forward pass.
+    score : callable (logits, y) -> float
+        The score of the data set, see `ecqx.tasks.task.objective`.
     """
     model = _channels_last(model)
-    predictions = _predictions(model, split, batch_size)
-    correct = predictions == split.y
+    logits = predict(model, split.x)
     return Reference(
         index=index,
-        maps=explain_all(model, split.x[index], split.y[index], explainers, batch_size),
-        predictions=predictions[index],
-        correct=correct[index],
-        accuracy=correct.double().mean().item(),
+        target=target,
+        maps=explain_all(model, split.x[index], target, explainers),
+        correct=hits(logits[index], target, split.multilabel),
+        logits=logits,
+        accuracy=score(scorable(logits, split.y), split.y),
+        accuracy_validation=accuracy(model, validation, score),
     )
+
+
+def accuracy(model: nn.Module, split: Split, score: Score) -> float:
+    """The score of a network on a whole split, in [0, 1]; logits that are not finite are wrong."""
+    return score(scorable(predict(model, split.x), split.y), split.y)
 
 
 def attribution_rows(
@@ -172,7 +152,7 @@ def attribution_rows(
     maps, reference_maps : mapping of str to Tensor
         Explainer -> maps, shape (n, H, W); of the network and of full precision.
     correct, reference_correct : Tensor, bool, shape (n,)
-        Samples that the network, and the full-precision network, classify correctly.
+        Where the network, and the full-precision network, predict the class that is explained.
     mask : Tensor, bool, shape (n, H, W), optional
         Ground truth for localisation; without it there are no rows for it.
     metrics : sequence of str, optional
@@ -183,7 +163,8 @@ def attribution_rows(
     list[dict]
         Keys: explainer, metric, subset ("all", "both_correct"), signed (bool; False: computed on
         the maps' magnitudes), mean, std (sample standard deviation over samples), n (samples that
-        count). `mean` is NaN if n is 0, `std` if n is below 2.
+        count), degenerate (those among them whose map of the network is degenerate and got the
+        value that the metric declares for it). `mean` is NaN if n is 0, `std` if n is below 2.
 
     Raises
     ------
@@ -199,30 +180,44 @@ def attribution_rows(
     subsets = {"all": torch.ones_like(correct), "both_correct": correct & reference_correct}
     rows = []
     for explainer, own in maps.items():
-        for signed in (True, False):
-            a, b = own, reference_maps[explainer]
-            if not signed:
-                a, b = a.abs(), b.abs()
-            comparable = informative(b)
-            for metric in metrics:
-                if metric in METRICS:
-                    values, defined = METRICS[metric].fn(a, b), comparable
-                elif mask is not None:
-                    values = LOCALISATIONS[metric].fn(a, mask)
-                    defined = ~values.isnan()
-                else:
-                    continue
+        reference = reference_maps[explainer]
+        signed_values = _measured(own, reference, mask, metrics)
+        unsigned_values = signed_values
+        if bool((own < 0).any()) or bool((reference < 0).any()):
+            unsigned_values = _measured(own.abs(), reference.abs(), mask, metrics)
+        for signed, measured in ((True, signed_values), (False, unsigned_values)):
+            for metric, (values, defined, degenerate) in measured.items():
                 for subset, members in subsets.items():
+                    counted = members & defined
                     rows.append(
                         {
                             "explainer": explainer,
                             "metric": metric,
                             "subset": subset,
                             "signed": signed,
-                            **_moments(values[members & defined]),
+                            **_moments(values[counted]),
+                            "degenerate": int((counted & degenerate).sum()),
                         }
                     )
     return rows
+
+
+def _measured(
+    own: Tensor, reference: Tensor, mask: Tensor | None, metrics: Sequence[str]
+) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    """Metric -> value of every sample, where it is defined, and where the network's map degenerate.
+
+    Without masks there is nothing of localisation.
+    """
+    measured = {}
+    for metric in metrics:
+        if metric in METRICS:
+            values = METRICS[metric].fn(own, reference)
+            measured[metric] = (values, informative(reference), ~informative(own))
+        elif mask is not None:
+            values = LOCALISATIONS[metric].fn(own, mask)
+            measured[metric] = (values, ~values.isnan(), ~LOCALISATIONS[metric].informative(own))
+    return measured
 
 
 def evaluate_network(
@@ -230,8 +225,8 @@ def evaluate_network(
     split: Split,
     reference: Reference,
     explainers: Iterable[str],
+    score: Score,
     metrics: Sequence[str] | None = None,
-    batch_size: int = _BATCH_SIZE,
 ) -> dict:
     """Evaluate one network as it comes out of its bitstream.
 
@@ -242,51 +237,50 @@ def evaluate_network(
     split : Split
         The test split that the reference was made on.
     reference : Reference
-        The full-precision network on the evaluation subset.
+        The full-precision network on the same split.
     explainers : iterable of str
         Names in ``EXPLAINERS``.
+    score : callable (logits, y) -> float
+        The score of the data set, see `ecqx.tasks.task.objective`.
     metrics : sequence of str, optional
         Names in ``METRICS`` and ``LOCALISATIONS``; all by default.
-    batch_size : int
-        Samples in one forward pass.
 
     Returns
     -------
     dict
-        accuracy : float, on the whole test split, in [0, 1];
+        accuracy : float, the score on the whole split, in [0, 1];
+        flips : float, share of its decisions that differ from full precision's, in [0, 1];
+        logits : Tensor, on the whole split, shape (N, n_classes);
         rows : list[dict], see `attribution_rows`;
-        maps : dict[str, Tensor], on the evaluation subset, see `explain_all`;
-        degenerate : dict[str, int], explainer -> maps that are constant or not finite;
-        explainers_skipped : dict[str, str], explainer -> reason.
+        maps : dict[str, Tensor], of the explained pairs, see `explain_all`.
 
     Raises
     ------
     ValueError
         If an explainer or a metric is unknown, or the reference does not fit the split.
     """
-    names = list(explainers)
-    index = reference.index
-    if int(index.max()) >= len(split):
+    index, target = reference.index, reference.target
+    if len(reference.logits) != len(split):
         raise ValueError(
-            f"the reference uses sample {int(index.max())}, the split has {len(split)}"
+            f"the reference is of {len(reference.logits)} samples, the split has {len(split)}"
         )
     model = _channels_last(model)
-    correct = _predictions(model, split, batch_size) == split.y
-    maps = explain_all(model, split.x[index], split.y[index], names, batch_size)
+    logits = predict(model, split.x)
+    maps = explain_all(model, split.x[index], target, explainers)
     rows = attribution_rows(
         maps,
         reference.maps,
-        correct[index],
+        hits(logits[index], target, split.multilabel),
         reference.correct,
-        mask=None if split.mask is None else split.mask[index],
+        mask=None if split.mask is None else split.mask_of(index, target),
         metrics=metrics,
     )
     return {
-        "accuracy": correct.double().mean().item(),
+        "accuracy": score(scorable(logits, split.y), split.y),
+        "flips": flips(logits, reference.logits, split.multilabel),
+        "logits": logits,
         "rows": rows,
         "maps": maps,
-        "degenerate": {name: int((~informative(part)).sum()) for name, part in maps.items()},
-        "explainers_skipped": inapplicable(model, names),
     }
 
 
@@ -295,8 +289,8 @@ def anchor_rows(
     split: Split,
     reference: Reference,
     explainers: Iterable[str],
+    score: Score,
     metrics: Sequence[str] | None = None,
-    batch_size: int = _BATCH_SIZE,
 ) -> list[dict]:
     """Rows of networks between which compressed ones are read: floor, yardstick and ceiling.
 
@@ -305,7 +299,7 @@ def anchor_rows(
     models : mapping of str to nn.Module
         Name of the anchor -> network: "identical", the full-precision network itself; "retrained",
         the same architecture from another seed; "random", never trained.
-    split, reference, explainers, metrics, batch_size
+    split, reference, explainers, score, metrics
         See `evaluate_network`.
 
     Returns
@@ -317,7 +311,7 @@ def anchor_rows(
     return [
         {"method": anchor, "point": "anchor", **row}
         for anchor, model in models.items()
-        for row in evaluate_network(model, split, reference, names, metrics, batch_size)["rows"]
+        for row in evaluate_network(model, split, reference, names, score, metrics)["rows"]
     ]
 
 
@@ -328,13 +322,6 @@ def _channels_last(model: nn.Module) -> nn.Module:
     the caller's network the change.
     """
     return copy.deepcopy(model).to(memory_format=torch.channels_last)
-
-
-def _predictions(model: nn.Module, split: Split, batch_size: int) -> Tensor:
-    """Predicted classes; -1, which is no class, where a logit is not finite."""
-    device = next((parameter.device for parameter in model.parameters()), split.x.device)
-    logits = predict(model, split.x.to(device), batch_size).to(split.y.device)
-    return torch.where(logits.isfinite().all(dim=1), logits.argmax(dim=1), -1)
 
 
 def _known(names: Iterable[str], registry: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ mode with all parameters frozen and `x` requiring a gradient, and need not resto
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -43,6 +43,11 @@ class Explainer:
 
 EXPLAINERS: dict[str, Explainer] = {}
 
+_INTEGRATION_STEPS = 32
+_NOISY_SAMPLES = 16
+_NOISE = 0.15  # standard deviation relative to a sample's range of values
+_NOISE_SEED = 0
+
 
 def _always(model: nn.Module) -> None:
     """Applies to every model."""
@@ -54,6 +59,9 @@ def _needs_convolution(model: nn.Module) -> str | None:
     return "the model has no convolutional feature map"
 
 
+# zennit costs over a second of start-up; only explainers that propagate relevance import it.
+
+
 def _needs_rules(model: nn.Module) -> str | None:
     from ecqx.compression.lrp import check_rules
 
@@ -62,6 +70,26 @@ def _needs_rules(model: nn.Module) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def _needs_rules_and_rectifiers(model: nn.Module) -> str | None:
+    from zennit.types import Activation
+
+    others = [
+        f"{name} ({type(module).__name__})"
+        for name, module in model.named_modules()
+        if isinstance(module, Activation) and not isinstance(module, nn.ReLU)
+    ]
+    if others:
+        return f"activations other than ReLU: {', '.join(others)}"
+    return _needs_rules(model)
+
+
+def _needs_rectified_map(model: nn.Module) -> str | None:
+    reason = _needs_convolution(model) or _needs_rules_and_rectifiers(model)
+    if reason is None and not any(isinstance(module, nn.ReLU) for module in model.modules()):
+        return "the model has no rectifier"
+    return reason
 
 
 def explainer(
@@ -109,12 +137,13 @@ def explainer(
     "10 (7), 2015; composite: Montavon et al. 2019, zennit's epsilon_plus_flat",
     applies=_needs_rules,
 )
-def lrp(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+def lrp_epsilon_plus_flat(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Layer-wise relevance propagation: epsilon for dense, z-plus for convolutions, flat first.
 
     The relevance starts as the target's logit, so positive relevance always speaks for the class,
-    and in a network without biases the map sums to the logit. Batch norm is merged into the
-    preceding layer.
+    and in a sequential network without biases the map sums to the logit. Otherwise biases keep what
+    they contribute (batch norm is merged into the preceding layer and leaves a bias there), and in
+    a branch that lowers a residual sum, units that nothing raises keep their share.
 
     The flat rule spreads a unit's relevance evenly over all its inputs. For a first convolution
     that is its receptive field; for a first dense layer it is the whole input, and every map would
@@ -122,19 +151,22 @@ def lrp(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     nonlinear classification decisions with deep Taylor decomposition, 2017), which spreads in
     proportion to the squared weights and equals flat where these are all alike.
     """
-    # zennit costs over a second of start-up and is needed by this explainer alone.
-    from zennit.rules import WSquare
+    return _lrp("epsilon_plus_flat", model, x, target)
 
-    from ecqx.compression.lrp import composite
 
-    rules = composite("epsilon_plus_flat")
-    # Prepended: the first entry that matches the first layer wins. zennit's rule would also square
-    # the bias and let relevance leak into it.
-    rules.first_map = [(nn.Linear, WSquare(zero_params=["bias"])), *rules.first_map]
-    with rules.context(model) as explained:
-        logit = _target_logits(explained, x, target)
-        (relevance,) = torch.autograd.grad(logit, x, grad_outputs=logit.detach())
-    return relevance.sum(dim=1)
+@explainer(
+    source="Bach et al., On pixel-wise explanations by layer-wise relevance propagation, PLoS ONE "
+    "10 (7), 2015; composite: zennit's epsilon_alpha2_beta1_flat",
+    applies=_needs_rules,
+)
+def lrp_epsilon_alpha2_beta1_flat(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    """Layer-wise relevance propagation: epsilon, alpha-beta (2, 1) for convolutions, flat first.
+
+    As `lrp_epsilon_plus_flat`, but in convolutions what raises a unit receives twice its relevance
+    and what lowers it the negative of it. A unit that nothing lowers so hands down twice what it
+    has: unlike z-plus, the rule keeps the sum only where contributions of both signs meet.
+    """
+    return _lrp("epsilon_alpha2_beta1_flat", model, x, target)
 
 
 @explainer(
@@ -149,19 +181,12 @@ def grad_cam(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     `ecqx.compression.feature_maps.feature_layer` says. Never negative.
     """
     layer = model.get_submodule(feature_layer(model, x[:1].detach()))
-    found: list[Tensor] = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: found.append(output))
-    try:
+    with _recorded([layer]) as outputs:
         logit = _target_logits(model, x, target)
-    finally:
-        handle.remove()
-    activation = found[-1]
+    activation = outputs[-1]
     (gradient,) = torch.autograd.grad(logit.sum(), activation)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    maps = (weights * activation).sum(dim=1, keepdim=True).relu()
-    return nn.functional.interpolate(
-        maps, size=x.shape[2:], mode="bilinear", align_corners=False
-    ).squeeze(1)
+    return _enlarged((weights * activation).sum(dim=1).relu(), x)
 
 
 @explainer(
@@ -170,8 +195,120 @@ def grad_cam(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 )
 def gradient_x_input(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Gradient of the target's logit with respect to the input, times the input."""
-    (gradient,) = torch.autograd.grad(_target_logits(model, x, target).sum(), x)
-    return (gradient * x).sum(dim=1)
+    return (_gradient(model, x, target) * x).sum(dim=1)
+
+
+@explainer(
+    source="Sundararajan et al., Axiomatic attribution for deep networks, ICML 2017, equation 1",
+)
+def integrated_gradients(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    """Mean gradient on the straight line from the baseline zero to the input, times the input.
+
+    32 steps of the midpoint rule: gradients at (k + 1/2) / 32 of the way, k = 0 ... 31. Up to the
+    error of that rule, a map sums to the target's logit for the input minus that for the baseline.
+    On standardised data the baseline is the mean of the training data.
+    """
+    x = x.detach()
+    total = torch.zeros_like(x)
+    for step in range(_INTEGRATION_STEPS):
+        point = x * ((step + 0.5) / _INTEGRATION_STEPS)
+        total += _gradient(model, point.requires_grad_(), target)
+    return (total / _INTEGRATION_STEPS * x).sum(dim=1)
+
+
+@explainer(
+    source="Smilkov et al., SmoothGrad: removing noise by adding noise, arXiv 1706.03825, 2017",
+)
+def smoothgrad(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    """Mean gradient over 16 noisy copies of the input; signed, not multiplied by the input.
+
+    Gaussian noise, its standard deviation 15 % of the range of each input's values (the paper
+    advises 10 to 20 %). The 16 patterns come from a fixed seed and are the same for every input of
+    a shape, and so for every network, batch and device.
+    """
+    x = x.detach()
+    sides = tuple(range(1, x.ndim))
+    deviation = _NOISE * (x.amax(dim=sides, keepdim=True) - x.amin(dim=sides, keepdim=True))
+    generator = torch.Generator().manual_seed(_NOISE_SEED)
+    total = torch.zeros_like(x)
+    for _ in range(_NOISY_SAMPLES):
+        pattern = torch.randn(x.shape[1:], generator=generator).to(x)
+        total += _gradient(model, (x + deviation * pattern).requires_grad_(), target)
+    return (total / _NOISY_SAMPLES).sum(dim=1)
+
+
+@explainer(
+    source="Zhang et al., Top-down neural attention by excitation backprop, International Journal "
+    "of Computer Vision 126 (10), 2018, arXiv 1608.00507",
+    applies=_needs_rectified_map,
+)
+def excitation_backprop(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    """Probability that a position of the first rectified feature map wins, given the class.
+
+    Probability 1 starts at the target and goes down along excitatory connections, shared in
+    proportion to activation times weight; biases take no part. The method takes for granted that
+    activations are not negative. That holds behind every rectifier, not for standardised inputs,
+    so the map is read at the output of the first rectifier that runs (the paper, too, reads it at a
+    layer on the way, a deeper one), summed over channels and enlarged bilinearly. Never negative;
+    before it is enlarged it sums to 1 unless, somewhere on the way, nothing excites a unit.
+    """
+    from ecqx.evaluation import propagation_rules
+
+    with propagation_rules.excitation_backprop().context(model) as explained:
+        rectifiers = [module for module in explained.modules() if isinstance(module, nn.ReLU)]
+        with _recorded(rectifiers) as outputs:
+            logit = _target_logits(explained, x, target)
+        (probability,) = torch.autograd.grad(logit, outputs[0], grad_outputs=torch.ones_like(logit))
+    return _enlarged(probability.sum(dim=1), x)
+
+
+@explainer(
+    source="Nam et al., Relative attributing propagation: interpreting the comparative "
+    "contributions of individual units in deep neural networks, AAAI 2020, arXiv 1904.00605",
+    applies=_needs_rules_and_rectifiers,
+)
+def rap(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    """Relative attributing propagation: influential positions positive, the others negative.
+
+    `ecqx.evaluation.propagation_rules` states the rules. The authors explain the predicted class,
+    whose logit is positive; from a negative one every relevance would come out with the opposite
+    sign. Relevance therefore starts as the magnitude of the target's logit, and every map sums to
+    it, with or without biases.
+    """
+    from ecqx.evaluation import propagation_rules
+
+    with propagation_rules.relative_attributing_propagation(model).context(model) as explained:
+        logit = _target_logits(explained, x, target)
+        (relevance,) = torch.autograd.grad(logit, x, grad_outputs=logit.detach().abs())
+    return relevance.sum(dim=1)
+
+
+def _lrp(composite: str, model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    """Relevance of the inputs under one of the composites of `ecqx.compression.lrp`."""
+    from zennit.rules import WSquare
+
+    from ecqx.compression import lrp
+
+    rules = lrp.composite(composite)
+    # Prepended: the first entry that matches the first layer wins. zennit's rule would also square
+    # the bias and let relevance leak into it.
+    rules.first_map = [(nn.Linear, WSquare(zero_params=["bias"])), *rules.first_map]
+    with rules.context(model) as explained:
+        logit = _target_logits(explained, x, target)
+        (relevance,) = torch.autograd.grad(logit, x, grad_outputs=logit.detach())
+    return relevance.sum(dim=1)
+
+
+def _gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    """Gradient of the target's logit with respect to the input, of its shape."""
+    return torch.autograd.grad(_target_logits(model, x, target).sum(), x)[0]
+
+
+def _enlarged(maps: Tensor, x: Tensor) -> Tensor:
+    """Maps (n, h, w) of a feature map's size brought to the inputs', bilinearly."""
+    return nn.functional.interpolate(
+        maps[:, None], size=x.shape[2:], mode="bilinear", align_corners=False
+    ).squeeze(1)
 
 
 def _target_logits(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
@@ -194,3 +331,18 @@ def _frozen(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def _recorded(modules: Iterable[nn.Module]) -> Iterator[list[Tensor]]:
+    """The modules' outputs, in the order in which they run."""
+    outputs: list[Tensor] = []
+    handles = [
+        module.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+        for module in modules
+    ]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()

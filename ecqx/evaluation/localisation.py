@@ -1,11 +1,14 @@
 """Does a map point at the object? Maps against ground-truth masks of the same size.
 
-Every metric takes maps (n, H, W) and masks (n, H, W) and returns one value per sample. No threshold
-and no normalization is applied: only the order of the values counts. Signed maps are used as they
-are, so that negative relevance ranks below zero; a caller who wants magnitudes passes them.
+Every metric takes maps (n, H, W) and masks (n, H, W) and returns one value per sample. Maps have
+the size of the input, as explainers return them (Grad-CAM is upsampled there), and so have masks:
+nothing is resized here. No threshold and no normalisation is applied. Signed maps are used as they
+are, so that negative relevance ranks below zero; a caller who wants magnitudes passes them. A
+metric that adds values up, instead of ordering them, sees their positive part alone.
 
 A degenerate map (constant, all zero, or with a NaN or an infinity) points nowhere and gets what
-guessing gets. A mask that is empty or covers everything cannot be hit or missed: the value is NaN.
+guessing gets; so does a map without positive relevance from a metric of the positive part. A mask
+that is empty or covers everything cannot be hit or missed: the value is NaN.
 
 To add a metric, write one function here under ``@localisation``.
 """
@@ -17,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ecqx.evaluation.maps import average_ranks, check_maps, informative
+from ecqx.evaluation.maps import average_ranks, check_maps, informative, top_weights
 
 
 @dataclass(frozen=True)
@@ -33,21 +36,31 @@ class Localisation:
     higher_is_better : bool
     source : str
         Where the definition comes from.
+    positive_part : bool
+        Whether negative relevance is set to zero before anything else.
     """
 
     fn: Callable[[Tensor, Tensor], Tensor]
     unit: str
     higher_is_better: bool
     source: str
+    positive_part: bool
+
+    def informative(self, maps: Tensor) -> Tensor:
+        """Which maps (n, H, W) point anywhere, as bool (n,); the others get what guessing gets."""
+        points = informative(maps)
+        return points & informative(maps.clamp(min=0)) if self.positive_part else points
 
 
 LOCALISATIONS: dict[str, Localisation] = {}
 
 
-def localisation(*, unit: str, higher_is_better: bool, source: str) -> Callable:
+def localisation(
+    *, unit: str, higher_is_better: bool, source: str, positive_part: bool = False
+) -> Callable:
     """Register a function of maps and masks under its own name.
 
-    The function receives degenerate maps as all zero and may take for granted that every mask has
+    The function receives degenerate maps as all one and may take for granted that every mask has
     positions inside and outside. See `Localisation` for the parameters.
 
     Raises
@@ -67,12 +80,20 @@ def localisation(*, unit: str, higher_is_better: bool, source: str) -> Callable:
                 raise ValueError(f"mask: expected dtype bool, got {mask.dtype}")
             inside = mask.flatten(1).sum(dim=1)
             defined = (inside > 0) & (inside < mask[0:1].numel())
-            maps = torch.where(informative(maps)[:, None, None], maps, 0.0)
+            pointing = LOCALISATIONS[fn.__name__].informative(maps)
+            if positive_part:
+                maps = maps.clamp(min=0)
+            if not bool(pointing.all()):
+                maps = torch.where(pointing[:, None, None], maps, 1.0)
+            if bool(defined.all()):  # the maps themselves: what is known of them stays known
+                return fn(maps, mask).double()
             values = maps.new_full((len(maps),), torch.nan, dtype=torch.float64)
             values[defined] = fn(maps[defined], mask[defined]).double()
             return values
 
-        LOCALISATIONS[fn.__name__] = Localisation(guarded, unit, higher_is_better, source)
+        LOCALISATIONS[fn.__name__] = Localisation(
+            guarded, unit, higher_is_better, source, positive_part
+        )
         return guarded
 
     return register
@@ -91,7 +112,7 @@ def auc(maps: Tensor, mask: Tensor) -> Tensor:
     """
     mask = mask.flatten(1)
     inside = mask.sum(dim=1).double()
-    rank_sum = (average_ranks(maps.flatten(1)) * mask).sum(dim=1)
+    rank_sum = (average_ranks(maps) * mask).sum(dim=1)
     return (rank_sum - inside * (inside + 1) / 2) / (inside * (mask.shape[1] - inside))
 
 
@@ -110,3 +131,39 @@ def pointing_game(maps: Tensor, mask: Tensor) -> Tensor:
     flat, mask = maps.flatten(1), mask.flatten(1)
     highest = flat == flat.amax(dim=1, keepdim=True)
     return (highest & mask).sum(dim=1).double() / highest.sum(dim=1)
+
+
+@localisation(
+    unit="1",
+    higher_is_better=True,
+    source="Arras et al., CLEVR-XAI: a benchmark dataset for the ground truth evaluation of neural "
+    "network explanations, Information Fusion 81, 2022 (relevance mass accuracy)",
+    positive_part=True,
+)
+def relevance_mass(maps: Tensor, mask: Tensor) -> Tensor:
+    """Positive relevance inside the mask as a share of all positive relevance, in [0, 1].
+
+    1 if no positive relevance lies outside; the mask's share of the area for guessing. The positive
+    part of relevance summed over channels is what the paper calls the pooling "sum,pos".
+    """
+    maps = maps.flatten(1).double()
+    maps = maps / maps.amax(dim=1, keepdim=True)
+    return (maps * mask.flatten(1)).sum(dim=1) / maps.sum(dim=1)
+
+
+@localisation(
+    unit="1",
+    higher_is_better=True,
+    source="Arras et al., CLEVR-XAI: a benchmark dataset for the ground truth evaluation of neural "
+    "network explanations, Information Fusion 81, 2022 (relevance rank accuracy)",
+)
+def relevance_rank(maps: Tensor, mask: Tensor) -> Tensor:
+    """Share of the K highest positions that lies inside the mask of K positions, in [0, 1].
+
+    Where several positions tie for the last of the K places, they share these equally (as in
+    `ecqx.evaluation.consistency.topk_iou`), so that a constant map gets what guessing gets: the
+    mask's share of the area.
+    """
+    mask = mask.flatten(1)
+    size = mask.sum(dim=1)
+    return (top_weights(maps.flatten(1), size) * mask).sum(dim=1) / size

@@ -19,32 +19,40 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PREFIX = "reference."
-_FIELDS = ("index", "predictions", "correct", "accuracy")
+_PAIR_FIELDS = ("index", "target", "correct")
+_NUMBERS = ("accuracy", "accuracy_validation")
+_FIELDS = (*_PAIR_FIELDS, "logits", *_NUMBERS)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The full-precision network on the evaluation subset.
+    """The full-precision network on the test split, and its maps of the explained pairs.
 
     Attributes
     ----------
-    index : Tensor, int64, shape (n,)
-        The evaluation subset: positions in the test split, in the order of everything below.
+    index : Tensor, int64, shape (m,)
+        Positions in the test split of the explained pairs.
+    target : Tensor, int64, shape (m,)
+        The classes that are explained: the label, or one of the labels.
     maps : dict[str, Tensor]
-        Explainer -> maps, float32, shape (n, H, W), with the label as target class.
-    predictions : Tensor, int64, shape (n,)
-        Predicted classes; -1 where a logit was not finite.
-    correct : Tensor, bool, shape (n,)
-        Where the prediction is the label.
+        Explainer -> maps of the pairs, float32, shape (m, H, W).
+    correct : Tensor, bool, shape (m,)
+        Where the class that is explained is predicted.
+    logits : Tensor, float32, shape (N, n_classes)
+        Of the whole test split, in its order.
     accuracy : float
-        Accuracy on the whole test split, in [0, 1].
+        Score on the whole test split, in [0, 1].
+    accuracy_validation : float
+        Score on the validation split, in [0, 1]: what operating points may be chosen by.
     """
 
     index: Tensor
+    target: Tensor
     maps: dict[str, Tensor]
-    predictions: Tensor
     correct: Tensor
+    logits: Tensor
     accuracy: float
+    accuracy_validation: float
 
 
 def save_reference(path: str | Path, reference: Reference) -> None:
@@ -69,16 +77,16 @@ def load_reference(path: str | Path) -> Reference:
     missing = [name for name in _FIELDS if _PREFIX + name not in arrays]
     if missing:
         raise ValueError(f"{path}: not a reference, lacks {', '.join(missing)}")
-    index, predictions, correct, accuracy = (arrays.pop(_PREFIX + name) for name in _FIELDS)
-    for name, array in {"predictions": predictions, "correct": correct, **arrays}.items():
-        if len(array) != len(index):
-            raise ValueError(f"{path}: {name} has {len(array)} samples, index has {len(index)}")
+    fields = {name: arrays.pop(_PREFIX + name) for name in _FIELDS}
+    pairs = len(fields["index"])
+    for name, array in {**{key: fields[key] for key in _PAIR_FIELDS}, **arrays}.items():
+        if len(array) != pairs:
+            raise ValueError(f"{path}: {name} has {len(array)} samples, index has {pairs}")
+    numbers = {name: float(fields.pop(name)) for name in _NUMBERS}
     return Reference(
-        index=torch.from_numpy(index),
         maps={name: torch.from_numpy(array) for name, array in arrays.items()},
-        predictions=torch.from_numpy(predictions),
-        correct=torch.from_numpy(correct),
-        accuracy=float(accuracy),
+        **numbers,
+        **{name: torch.from_numpy(array) for name, array in fields.items()},
     )
 
 

@@ -6,14 +6,15 @@ rule collect:
     input:
         records=run_paths("run.json"),
         metrics=run_paths("metrics.json"),
-        rows=run_paths("attributions.csv"),
-        anchors=[
-            path
-            for task in TASKS.values()
-            for path in expand(fill(f"{PRETRAINED}/anchors.csv", task), seed=SEEDS)
-        ],
+        attributions=pretrained_paths("anchors.csv") + run_paths("attributions.csv"),
+        predictions=run_paths("predictions.csv"),
+        layers=run_paths("layers.csv"),
+        relevance=pretrained_paths("relevance.csv"),
+        randomisation=pretrained_paths("randomisation.csv"),
+        skipped=pretrained_paths("skipped.csv"),
         schema="workflow/schemas/tables.schema.yaml",
     output:
+        **EXTRA_TABLES,
         runs=report(TABLES[0], caption="../report/runs.rst", category="Tables"),
         attributions=report(TABLES[1], caption="../report/attributions.rst", category="Tables"),
     log:

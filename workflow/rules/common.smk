@@ -8,7 +8,9 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
-from workflow import command_line, data_files, environment, run_table
+from ecqx.tasks.locating import locate
+from ecqx.tasks.own_model import OwnModel
+from workflow import checksum, command_line, data_files, environment, gpus, own, run_table
 from workflow import sources, stale_lock, validation
 
 environment.prepare(ROOT)
@@ -19,12 +21,16 @@ if problems := validation.problems(config, ROOT):
 CALL = command_line.read()
 RESULTS = Path(config["results_dir"])
 TABLES = [f"{RESULTS}/tables/{name}.csv" for name in ("runs", "attributions")]
+EXTRA_TABLES = {
+    name: f"{RESULTS}/tables/{name}.csv"
+    for name in ("predictions", "layers", "relevance", "randomisation", "skipped")
+}
 
-# Tables and figures are made of the collected results: as long as these exist, nothing upstream
-# is even looked at.
+# Tables and figures are made of the collected results: as long as the first two exist, nothing
+# upstream is even looked at. The extra ones then serve where they are at hand.
 FROM_TABLES = (
     bool(CALL.targets)
-    and set(CALL.targets) <= {"tables", "figures"}
+    and set(CALL.targets) <= {"tables", "figures", "page"}
     and all(Path(path).is_file() for path in TABLES)
 )
 
@@ -34,11 +40,14 @@ if workflow.is_main_process:
     if not CALL.dry_run:
         CLAIM = stale_lock.clear(Path(".snakemake"))  # held until the process ends
 
-TASKS = {label: config["task_settings"][label] for label in config["tasks"]}
+TASKS = own.tasks(config)
+OWN_DATA = own.described(config, "dataset")
+OWN_MODELS = {name: OwnModel(**entry) for name, entry in own.described(config, "model").items()}
 SEEDS = config["seeds"]
 POINTS = {name: run_table.expand_grid(config["grids"][name]) for name in config["methods"]}
 
 DATA = f"{RESULTS}/data/{{dataset}}/data.pt"
+CHECKSUM = f"{DATA}{checksum.SUFFIX}"
 PRETRAINED = f"{RESULTS}/pretrained/{{dataset}}/{{model}}/seed~{{seed}}"
 RUN = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{method}}/{{point}}/seed~{{seed}}"
 GALLERY_SEED = SEEDS[0]
@@ -46,6 +55,20 @@ GALLERY_SAMPLES = f"{PRETRAINED}/gallery.npz"
 JOB = "{dataset}/{model}/{method}/seed~{seed}_{k}"
 LOG = f"{RESULTS}/logs"
 BENCHMARK = f"{RESULTS}/benchmarks"
+
+# Prepared data that were cut off or damaged are prepared again.
+if workflow.is_main_process and not FROM_TABLES and not CALL.dry_run:
+    for path in {Path(DATA.format(dataset=task["dataset"])) for task in TASKS.values()}:
+        if path.is_file() and not checksum.intact(path):
+            print(f"{path}: differs from its checksum, is prepared again", file=sys.stderr)
+            path.unlink()
+
+# The resource `gpu` says how many jobs can compute on GPUs at a time. Without any, jobs do not ask
+# for it, and there is no limit but that of cores.
+if config["jobs_per_gpu"] and "gpu" not in workflow.global_resources and gpus.count():
+    workflow.register_resource("gpu", gpus.count() * config["jobs_per_gpu"])
+GPU_JOBS = workflow.global_resources.get("gpu")
+GPU = int(bool(config["jobs_per_gpu"] and GPU_JOBS and GPU_JOBS.value))
 
 
 wildcard_constraints:
@@ -59,14 +82,22 @@ def library(*files):
 
     Snakemake compares checksums, a new time stamp alone plans nothing.
     """
-    return [os.path.relpath(ROOT / path) for path in sources.reached(ROOT, *files)]
+    own_models = [file for file in files if Path(file).is_absolute()]
+    found = [os.path.relpath(ROOT / path) for path in sources.reached(ROOT, *files)]
+    return list(dict.fromkeys(found + own_models))
 
 
 def dataset_file(dataset):
+    """The file that prepares a data set, that of its kind for own data."""
+    if dataset in OWN_DATA:
+        return f"ecqx/tasks/own_data/{OWN_DATA[dataset]['kind']}.py"
     return f"ecqx/tasks/datasets/{dataset}.py"
 
 
 def model_file(model):
+    """The file that builds a model; absolute for an own model, whatever it imports left out."""
+    if model in OWN_MODELS:
+        return str(OWN_MODELS[model].source_file() or "ecqx/tasks/own_model.py")
     return f"ecqx/tasks/models/{model}.py"
 
 
@@ -75,8 +106,40 @@ def root_of(wildcards):
 
     Only what a data set needs: another folder plans nothing again for the others.
     """
-    reads = data_files.reads_disk(ROOT / dataset_file(wildcards.dataset))
+    name = wildcards.dataset
+    reads = name in OWN_DATA or data_files.reads_disk(ROOT / dataset_file(name))
     return str(data_files.data_root(config) or "") if reads else ""
+
+
+def own_files_of(wildcards):
+    """What own data are read from: changes when a file does. Empty for other data sets."""
+    if wildcards.dataset not in OWN_DATA:
+        return ""
+    path = locate(OWN_DATA[wildcards.dataset]["path"], data_files.data_root(config))
+    return data_files.fingerprint(path)
+
+
+def model_root_of(wildcards):
+    """The same for the weights that a model's training starts from."""
+    name = wildcards.model
+    reads = name not in OWN_MODELS and data_files.reads_disk(ROOT / model_file(name))
+    return str(data_files.data_root(config) or "") if reads else ""
+
+
+def retrained_of(wildcards):
+    """The network of the next seed; nothing where all seeds are given the same weights."""
+    if checkpoint_of(wildcards):
+        return []
+    seed = run_table.retrained_seed(int(wildcards.seed))
+    return f"{PRETRAINED}/model.pt".format(**(dict(wildcards) | {"seed": seed}))
+
+
+def checkpoint_of(wildcards):
+    """The trained weights of an own model; nothing for a model that is trained here."""
+    model = OWN_MODELS.get(wildcards.model)
+    if model is None or model.checkpoint is None:
+        return []
+    return str(locate(model.checkpoint, data_files.data_root(config)))
 
 
 def settings_of(wildcards):
@@ -106,6 +169,24 @@ def run_paths(name, seeds=SEEDS, tasks=TASKS):
         for path in fill(f"{RUN}/{name}", task, method, points)
         for seed in seeds
     ]
+
+
+def pretrained_paths(name):
+    """The file `name` of every full-precision network that is compressed."""
+    return [
+        path
+        for task in TASKS.values()
+        for path in expand(fill(f"{PRETRAINED}/{name}", task), seed=SEEDS)
+    ]
+
+
+def extra_tables(*names):
+    """Those of the named extra tables that a rule can have as inputs, by name."""
+    return {
+        name: EXTRA_TABLES[name]
+        for name in names
+        if not FROM_TABLES or Path(EXTRA_TABLES[name]).is_file()
+    }
 
 
 def figure(name):

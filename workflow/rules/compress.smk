@@ -28,6 +28,8 @@ for task in TASKS.values():
                 benchmark:
                     fill(f"{BENCHMARK}/compress/{JOB}.tsv", task, method, k=k)
                 threads: 1
+                resources:
+                    gpu=GPU,
                 params:
                     dataset=task["dataset"],
                     model=task["model"],

@@ -12,16 +12,24 @@ for task in TASKS.values():
                     reference=fill(f"{PRETRAINED}/reference.npz", task),
                     artefact=fill(f"{RUN}/model.nnc", task, method, share),
                     record=fill(f"{RUN}/run.json", task, method, share),
-                    library=library("workflow/scripts/evaluate.py", model_file(task["model"])),
+                    library=library(
+                        "workflow/scripts/evaluate.py",
+                        dataset_file(task["dataset"]),
+                        model_file(task["model"]),
+                    ),
                 output:
                     metrics=fill(f"{RUN}/metrics.json", task, method, share),
-                    rows=fill(f"{RUN}/attributions.csv", task, method, share),
+                    attributions=fill(f"{RUN}/attributions.csv", task, method, share),
+                    predictions=fill(f"{RUN}/predictions.csv", task, method, share),
+                    layers=fill(f"{RUN}/layers.csv", task, method, share),
                     maps=fill(f"{RUN}/maps.npz", task, method, share),
                 log:
                     fill(f"{LOG}/evaluate/{JOB}.log", task, method, k=k),
                 benchmark:
                     fill(f"{BENCHMARK}/evaluate/{JOB}.tsv", task, method, k=k)
                 threads: 1
+                resources:
+                    gpu=GPU,
                 params:
                     evaluation=config["evaluation"],
                 script:

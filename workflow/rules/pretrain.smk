@@ -1,6 +1,7 @@
 rule pretrain:
     input:
         data=DATA,
+        checkpoint=checkpoint_of,
         library=lambda wildcards: library(
             "workflow/scripts/pretrain.py",
             dataset_file(wildcards.dataset),
@@ -15,33 +16,42 @@ rule pretrain:
     benchmark:
         f"{BENCHMARK}/pretrain/{{dataset}}/{{model}}/seed~{{seed}}.tsv"
     threads: 1
+    resources:
+        gpu=GPU,
     params:
-        pretraining=lambda wildcards: settings_of(wildcards)["pretraining"],
+        pretraining=lambda wildcards: settings_of(wildcards).get("pretraining"),
+        root=model_root_of,
     script:
         "../scripts/pretrain.py"
 
 
-# The full-precision network as the reference of all comparisons, and the networks that every
-# consistency is read between: itself, the one of the next seed, an untrained one.
+# The full-precision network as the reference of all comparisons, the networks that every
+# consistency is read between (itself, the one of the next seed, an untrained one), and what its own
+# explanations are worth.
 rule anchors:
     input:
         data=DATA,
         model=f"{PRETRAINED}/model.pt",
-        retrained=lambda wildcards: f"{PRETRAINED}/model.pt".format(
-            **(dict(wildcards) | {"seed": run_table.retrained_seed(int(wildcards.seed))})
-        ),
+        retrained=retrained_of,
         library=lambda wildcards: library(
-            "workflow/scripts/anchors.py", model_file(wildcards.model)
+            "workflow/scripts/anchors.py",
+            dataset_file(wildcards.dataset),
+            model_file(wildcards.model),
         ),
     output:
         reference=f"{PRETRAINED}/reference.npz",
-        rows=f"{PRETRAINED}/anchors.csv",
+        attributions=f"{PRETRAINED}/anchors.csv",
+        relevance=f"{PRETRAINED}/relevance.csv",
+        randomisation=f"{PRETRAINED}/randomisation.csv",
+        skipped=f"{PRETRAINED}/skipped.csv",
         gallery=f"{PRETRAINED}/gallery.npz",
     log:
         f"{LOG}/anchors/{{dataset}}/{{model}}/seed~{{seed}}.log",
     benchmark:
         f"{BENCHMARK}/anchors/{{dataset}}/{{model}}/seed~{{seed}}.tsv"
     threads: 1
+    resources:
+        gpu=GPU,
     params:
         evaluation=config["evaluation"],
     script:

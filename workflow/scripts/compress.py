@@ -1,6 +1,5 @@
 """Compress one full-precision network by one method at several operating points."""
 
-import csv
 import json
 import math
 from pathlib import Path
@@ -12,16 +11,8 @@ from ecqx.compression.run import Outcome, compress_point
 from ecqx.tasks import data, models
 from ecqx.tasks.task import Budget, Task
 from workflow import run_table
-from workflow.job import git_commit, open_log, prepare_torch, versions
-
-
-def write_history(path: str, history: list[dict]) -> None:
-    """A row per epoch; an empty file for a method that does not train."""
-    with open(path, "w", newline="") as file:
-        if history:
-            writer = csv.DictWriter(file, history[0].keys(), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(history)
+from workflow.job import git_commit, open_log, prepare, versions
+from workflow.rows import write_history
 
 
 def record(outcome: Outcome, identity: dict, origin: dict) -> dict:
@@ -32,17 +23,19 @@ def record(outcome: Outcome, identity: dict, origin: dict) -> dict:
         "params": outcome.params,
         "epoch": outcome.epoch,
         "train_s": None if math.isnan(outcome.train_s) else outcome.train_s,
+        "peak_memory_bytes": outcome.peak_memory_bytes,
     } | origin  # fmt: skip
 
 
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
-    prepare_torch()
+    device = prepare(snakemake)
     params, seed = snakemake.params, int(snakemake.wildcards.seed)
     dataset = data.load(snakemake.input.data)
-    task = Task.from_dataset(dataset, params.model, Budget(**params.budget))
+    task = Task.from_dataset(dataset, params.model, Budget(**params.budget)).to(device)
     model = models.get(params.model).build(task.input_shape, task.n_classes)
     model.load_state_dict(torch.load(snakemake.input.model, weights_only=True))
+    model.to(device)
     method_file = Path(snakemake.input.method)
     method, method_name = load_method(method_file), method_file.stem
     points = run_table.expand_grid(snakemake.config["grids"][method_name])

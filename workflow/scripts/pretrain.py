@@ -1,31 +1,48 @@
 """Train the full-precision network of one task and seed."""
 
-import csv
+import functools
 import json
+import sys
 import time
+import traceback
 from pathlib import Path
 
 import torch
 
 from ecqx.seeding import generator
 from ecqx.tasks import data, models
+from ecqx.tasks.own_model import given
 from ecqx.tasks.pretrain import pretrain
 from ecqx.tasks.task import Budget, Task
-from workflow.job import git_commit, open_log, prepare_torch, versions
+from workflow.job import git_commit, open_log, prepare, versions
+from workflow.rows import write_history
 
 
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
-    prepare_torch()
+    device = prepare(snakemake)
     dataset_name, model_name = snakemake.wildcards.dataset, snakemake.wildcards.model
     seed = int(snakemake.wildcards.seed)
-    settings = dict(snakemake.params.pretraining)
-    weight_decay = settings.pop("weight_decay")
-    task = Task.from_dataset(data.load(snakemake.input.data), model_name, Budget(**settings))
     rng = generator("pretrain", dataset_name, model_name, seed)
+    dataset, module = data.load(snakemake.input.data), models.get(model_name)
 
     start = time.perf_counter()
-    trained = pretrain(models.get(model_name).build, task, rng, weight_decay)
+    if snakemake.input.checkpoint:
+        settings = None
+        try:
+            trained = given(module.build, dataset, Path(snakemake.input.checkpoint), rng)
+        except ValueError as error:  # what the file is to blame for
+            traceback.print_exc()
+            tell(f"{dataset_name}/{model_name}: {error}")
+            sys.exit(1)
+    else:
+        settings = dict(snakemake.params.pretraining)
+        budget = {name: value for name, value in settings.items() if name != "weight_decay"}
+        task = Task.from_dataset(dataset, model_name, Budget(**budget)).to(device)
+        root = Path(snakemake.params.root) if snakemake.params.root else None
+        learnt = getattr(module, "pretrained", None)
+        begin = functools.partial(learnt, root=root) if learnt else None
+        trained = pretrain(module.build, task, rng, settings["weight_decay"], begin)
     seconds = time.perf_counter() - start
 
     torch.save(trained.model.state_dict(), snakemake.output.model)
@@ -33,19 +50,21 @@ def main(snakemake) -> None:
         "dataset": dataset_name,
         "model": model_name,
         "seed": seed,
-        "params": dict(snakemake.params.pretraining),
+        "params": settings,
+        "start": trained.start,
         "epoch": trained.epoch,
         "train_s": seconds,
         "versions": versions(),
         "git": git_commit(),
     }
     Path(snakemake.output.record).write_text(json.dumps(record, indent=1) + "\n")
-    with open(snakemake.output.history, "w", newline="") as file:
-        writer = csv.DictWriter(file, trained.history[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(trained.history)
-    score = trained.history[trained.epoch - 1]["validation_score"]
-    tell(f"{task.name} seed {seed}: validation score {score:.4f} in epoch {trained.epoch}")
+    write_history(snakemake.output.history, trained.history)
+    where = f"{dataset_name}/{model_name} seed {seed}"
+    if trained.history:
+        score = trained.history[trained.epoch - 1]["validation_score"]
+        tell(f"{where}: validation score {score:.4f} in epoch {trained.epoch}")
+    else:
+        tell(f"{where}: weights of {trained.start}")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,48 @@
 """Consistency metrics against other implementations, and their defining properties."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
+import scipy.spatial
 import scipy.stats
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from torchmetrics.functional import spearman_corrcoef
+from sklearn.metrics import jaccard_score
+from sklearn.metrics.pairwise import paired_cosine_distances, paired_euclidean_distances
+from sklearn.preprocessing import normalize
+from torchmetrics.functional import pearson_corrcoef, spearman_corrcoef
 from torchmetrics.functional.image import structural_similarity_index_measure
 from torchmetrics.functional.regression import cosine_similarity
 
 from ecqx.evaluation import declared
-from ecqx.evaluation.consistency import METRICS, cosine, metric, spearman, ssim, topk_iou
-from ecqx.evaluation.maps import average_ranks, informative
+from ecqx.evaluation.consistency import (
+    METRICS,
+    cosine,
+    metric,
+    normalised_l2,
+    pearson,
+    spearman,
+    topk_iou,
+)
+from ecqx.evaluation.maps import average_ranks, informative, top_weights
 
 SHAPES = [(8, 8), (15, 49), (32, 32)]
 BY_NAME = pytest.mark.parametrize("name", METRICS)
+
+
+RANGES = {
+    "cosine": (-1, 1),
+    "pearson": (-1, 1),
+    "spearman": (-1, 1),
+    "ssim": (-1, 1),
+    "topk_iou": (0, 1),
+    "normalised_l2": (0, 2),
+}
+BEST = {name: float(RANGES[name][entry.higher_is_better]) for name, entry in METRICS.items()}
 
 
 def draw(shape, n=6, seed=0, levels=None):
@@ -29,23 +55,103 @@ def draw(shape, n=6, seed=0, levels=None):
     return a, b
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_cosine_agrees_with_torchmetrics(shape):
-    a, b = draw(shape)
-    expected = cosine_similarity(a.flatten(1), b.flatten(1), reduction="none")
-    torch.testing.assert_close(cosine(a, b).float(), expected, rtol=0, atol=1e-6)
+def outside_cosine(a, b):
+    yield cosine_similarity(a.flatten(1), b.flatten(1), reduction="none"), 1e-6  # in float32
+    yield 1 - paired_cosine_distances(a.flatten(1).numpy(), b.flatten(1).numpy()), 1e-12
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("levels", [None, 1])
-def test_spearman_agrees_with_scipy_and_torchmetrics(shape, levels):
-    a, b = draw(shape, levels=levels)
-    own = spearman(a, b)
-    for i in range(len(a)):
-        expected = scipy.stats.spearmanr(a[i].flatten(), b[i].flatten()).statistic
-        assert own[i].item() == pytest.approx(expected, abs=1e-12)
-    expected = spearman_corrcoef(a.flatten(1).T, b.flatten(1).T)
-    torch.testing.assert_close(own.float(), expected, rtol=0, atol=1e-5)
+def outside_pearson(a, b):
+    yield pearson_corrcoef(a.flatten(1).T, b.flatten(1).T), 1e-6
+    yield each(scipy.stats.pearsonr, a, b), 1e-12
+
+
+def outside_spearman(a, b):
+    yield spearman_corrcoef(a.flatten(1).T, b.flatten(1).T), 1e-5
+    yield each(scipy.stats.spearmanr, a, b), 1e-12
+
+
+def outside_ssim(a, b):
+    """torchmetrics derives the window from sigma; the scaled sigma must give the same window."""
+    a, b = (m / m.abs().amax(dim=(1, 2), keepdim=True) for m in (a, b))
+    window = min(11, *(side if side % 2 else side - 1 for side in a.shape[1:]))
+    values = [
+        structural_similarity_index_measure(
+            own[None, None],
+            full[None, None],
+            sigma=1.5 * window / 11,
+            data_range=(full.max() - full.min()).item(),
+        ).item()
+        for own, full in zip(a, b, strict=True)
+    ]
+    yield values, 1e-6
+
+
+def outside_normalised_l2(a, b):
+    a, b = (normalize(m.flatten(1).numpy()) for m in (a, b))
+    yield [scipy.spatial.distance.euclidean(u, v) for u, v in zip(a, b, strict=True)], 1e-12
+    yield paired_euclidean_distances(a, b), 1e-7  # itself through products: cancels near 0
+
+
+def outside_topk_iou(a, b):
+    """The Jaccard index of two sets: exact where no value ties with the last of the highest."""
+    k = math.ceil(a[0].numel() / 10)
+    values = []
+    for own, full in zip(a.flatten(1), b.flatten(1), strict=True):
+        top = [m.numpy() >= m.sort(descending=True).values[k - 1].item() for m in (own, full)]
+        unique = all(members.sum() == k for members in top)
+        values.append(jaccard_score(*top) if unique else math.nan)
+    yield values, 1e-12
+
+
+WITNESSES = {
+    "cosine": outside_cosine,
+    "pearson": outside_pearson,
+    "spearman": outside_spearman,
+    "ssim": outside_ssim,
+    "topk_iou": outside_topk_iou,
+    "normalised_l2": outside_normalised_l2,
+}
+
+
+def each(correlation, a, b):
+    """A correlation of scipy, map by map."""
+    pairs = zip(a.flatten(1).numpy(), b.flatten(1).numpy(), strict=True)
+    return [correlation(*pair).statistic for pair in pairs]
+
+
+def check_against_witnesses(name, a, b):
+    """Own values equal those of other implementations; returns how many were compared."""
+    own = METRICS[name].fn(a, b).numpy()
+    compared = len(own)
+    for expected, tolerance in WITNESSES[name](a.double(), b.double()):
+        expected = np.asarray(expected)
+        known = ~np.isnan(expected)
+        np.testing.assert_allclose(own[known], expected[known], rtol=0, atol=tolerance)
+        compared = min(compared, int(known.sum()))
+    return compared
+
+
+@BY_NAME
+@pytest.mark.parametrize("shape", [(3, 5), *SHAPES])
+def test_agrees_with_other_implementations_on_random_maps(name, shape):
+    assert check_against_witnesses(name, *draw(shape)) == 6
+
+
+@pytest.mark.parametrize("name", ["cosine", "pearson", "spearman", "ssim", "normalised_l2"])
+def test_agrees_with_other_implementations_where_values_tie(name):
+    assert check_against_witnesses(name, *draw((15, 49), levels=1)) == 6
+
+
+@BY_NAME
+@pytest.mark.parametrize("explainer", ["gradient_x_input", "grad_cam"])
+@pytest.mark.parametrize("signed", [True, False])
+def test_agrees_with_other_implementations_on_maps_of_a_network(name, explainer, signed, real_maps):
+    a, b = real_maps[0][explainer]
+    a, b = (a, b) if signed else (a.abs(), b.abs())
+    usable = informative(a) & informative(b)
+    assert int(usable.sum()) > 18
+    compared = check_against_witnesses(name, a[usable], b[usable])
+    assert compared >= (1 if name == "topk_iou" else int(usable.sum()))
 
 
 def test_ranks_agree_with_scipy_on_ties():
@@ -54,30 +160,18 @@ def test_ranks_agree_with_scipy_on_ties():
     np.testing.assert_array_equal(average_ranks(values).numpy(), expected)
 
 
-@pytest.mark.parametrize("shape", [(3, 5), *SHAPES])
-def test_ssim_agrees_with_torchmetrics(shape):
-    """torchmetrics derives the window from sigma; the scaled sigma must give the same window."""
-    a, b = draw(shape)
-    a, b = (m.double() / m.abs().amax(dim=(1, 2), keepdim=True) for m in (a, b))
-    window = min(11, *(side if side % 2 else side - 1 for side in shape))
-    own = ssim(a, b)
-    for i in range(len(a)):
-        expected = structural_similarity_index_measure(
-            a[i][None, None],
-            b[i][None, None],
-            sigma=1.5 * window / 11,
-            data_range=(b[i].max() - b[i].min()).item(),
-        )
-        assert own[i].item() == pytest.approx(expected.item(), abs=1e-6)
-
-
-def test_topk_iou_is_the_index_of_two_sets_without_ties():
-    a, b = draw((15, 49))
-    k = 74  # 10 % of 735 positions, rounded up
-    own = topk_iou(a, b)
-    for i in range(len(a)):
-        top_a, top_b = (set(np.argsort(m[i].flatten().numpy())[-k:]) for m in (a, b))
-        assert own[i].item() == pytest.approx(len(top_a & top_b) / len(top_a | top_b), abs=1e-12)
+@given(st.lists(st.integers(-2, 2), min_size=1, max_size=5), st.data())
+@settings(max_examples=40)
+def test_top_weights_are_the_mean_over_all_orders_of_the_positions(row, data):
+    """Where ties are broken by position, and the position by chance."""
+    size = data.draw(st.integers(1, len(row)))
+    orders = list(itertools.permutations(range(len(row))))
+    expected = np.zeros(len(row))
+    for order in orders:
+        highest = sorted(order, key=lambda position: -row[position])[:size]
+        expected[highest] += 1 / len(orders)
+    own = top_weights(torch.tensor([row]), torch.tensor([size]))
+    np.testing.assert_allclose(own[0], expected, atol=1e-9)
 
 
 def test_topk_iou_shares_the_last_places_among_ties():
@@ -88,14 +182,23 @@ def test_topk_iou_shares_the_last_places_among_ties():
     assert topk_iou(a, a).item() == pytest.approx(1.0)
 
 
+def test_normalised_l2_of_known_angles():
+    """Same direction, at right angles, opposite; and a map a hair away from its reference."""
+    b = torch.tensor([[[1.0, 0.0]]]).repeat(4, 1, 1)
+    a = torch.tensor([[[3.0, 0.0]], [[0.0, 2.0]], [[-1.0, 0.0]], [[1.0, 1e-7]]])
+    expected = [0, math.sqrt(2), 2, 1e-7]
+    np.testing.assert_allclose(normalised_l2(a, b), expected, rtol=1e-6)
+
+
 @BY_NAME
 @pytest.mark.parametrize("shape", SHAPES)
-def test_identical_maps_score_one_and_others_less(name, shape):
+def test_identical_maps_score_best_and_others_less(name, shape):
     a, b = draw(shape)
-    fn = METRICS[name].fn
-    torch.testing.assert_close(fn(a, a), torch.ones(6, dtype=torch.float64), rtol=0, atol=1e-12)
-    assert bool((fn(a, b) < 0.95).all())
-    assert fn(a, b).mean() > fn(a, draw(shape, seed=9)[0]).mean() + 0.1
+    fn, direction = METRICS[name].fn, 1 if METRICS[name].higher_is_better else -1
+    best = torch.full((6,), BEST[name], dtype=torch.float64)
+    torch.testing.assert_close(fn(a, a), best, rtol=0, atol=1e-12)
+    assert bool((direction * (best - fn(a, b)) > 0.05).all())
+    assert direction * (fn(a, b).mean() - fn(a, draw(shape, seed=9)[0]).mean()) > 0.1
 
 
 @BY_NAME
@@ -124,7 +227,7 @@ def test_degenerate_maps_get_the_declared_value_and_leave_the_others_alone(name,
 @BY_NAME
 def test_no_comparable_pair_at_all(name):
     zeros = torch.zeros(4, 8, 8)
-    assert METRICS[name].fn(zeros, torch.randn(4, 8, 8)).tolist() == [0.0] * 4
+    assert METRICS[name].fn(zeros, torch.randn(4, 8, 8)).tolist() == [METRICS[name].degenerate] * 4
 
 
 @BY_NAME
@@ -167,8 +270,11 @@ def test_properties(arrays, name, scale):
     a, b = torch.from_numpy(arrays)
     fn = METRICS[name].fn
     values = fn(a, b)
-    assert bool((values.abs() <= 1 + 1e-12).all())
-    torch.testing.assert_close(fn(a, a), informative(a).double(), rtol=0, atol=1e-9)
+    low, high = RANGES[name]
+    assert bool(((values >= low - 1e-12) & (values <= high + 1e-12)).all())
+    assert low <= METRICS[name].degenerate <= high
+    itself = torch.where(informative(a), BEST[name], METRICS[name].degenerate).double()
+    torch.testing.assert_close(fn(a, a), itself, rtol=0, atol=1e-9)
     torch.testing.assert_close(fn(scale * a, b), values, rtol=0, atol=1e-9)
     torch.testing.assert_close(fn(a, scale * b), values, rtol=0, atol=1e-9)
     if name != "ssim":
@@ -181,15 +287,31 @@ def test_negated_map_is_anticorrelated(arrays):
     a, _ = torch.from_numpy(arrays)
     assume(bool(informative(a).any()))
     a = a[informative(a)]
-    for fn in (cosine, spearman):
+    for fn in (cosine, pearson, spearman):
         torch.testing.assert_close(
             fn(a, -a), -torch.ones(len(a), dtype=torch.float64), rtol=0, atol=1e-9
         )
+    torch.testing.assert_close(normalised_l2(a, -a), torch.full((len(a),), 2.0).double())
+
+
+@given(pairs)
+def test_normalised_l2_and_cosine_tell_the_same_by_the_law_of_cosines(arrays):
+    a, b = torch.from_numpy(arrays)
+    usable = informative(a) & informative(b)
+    a, b = a[usable], b[usable]
+    expected = (2 - 2 * cosine(a, b)).clamp(min=0)
+    torch.testing.assert_close(normalised_l2(a, b) ** 2, expected, rtol=0, atol=1e-9)
+
+
+@given(pairs, st.integers(-512, 512).map(lambda k: k / 64))
+def test_pearson_ignores_what_is_added_to_all_positions(arrays, offset):
+    a, b = torch.from_numpy(arrays)
+    torch.testing.assert_close(pearson(a + offset, b), pearson(a, b), rtol=0, atol=1e-9)
 
 
 def test_registry_is_complete_and_readable_without_torch():
     facts = declared("metric")
-    assert list(facts) == list(METRICS) == ["cosine", "spearman", "ssim", "topk_iou"]
+    assert list(facts) == list(METRICS) == list(RANGES)
     for name, entry in METRICS.items():
         assert facts[name] == {
             "unit": entry.unit,

@@ -1,4 +1,4 @@
-"""Evaluation of one network: subset, rows, anchors, collapsed networks."""
+"""Evaluation of one network: rows, anchors, collapsed networks, several labels per sample."""
 
 import copy
 import math
@@ -11,15 +11,20 @@ from ecqx.evaluation.evaluate import (
     anchor_rows,
     attribution_rows,
     evaluate_network,
-    evaluation_subset,
     explain_all,
+    inapplicable,
     make_reference,
 )
 from ecqx.evaluation.explainers import EXPLAINERS
+from ecqx.evaluation.localisation import LOCALISATIONS
+from ecqx.evaluation.subset import evaluation_pairs
 from ecqx.tasks.data import Split
 from ecqx.tasks.models import mlp_gsc, residual_cnn, small_vgg
+from ecqx.tasks.scores import accuracy_score, mean_average_precision
 
 CLASSES = 10
+# Fast ones that disagree: signed and dense, never negative and coarse.
+FEW = ["gradient_x_input", "grad_cam"]
 
 
 def split_of(shape, n=60, mask=False, seed=0):
@@ -35,12 +40,16 @@ def build(module, shape, seed=0):
     return module.build(shape, CLASSES)
 
 
+def reference_of(model, split, samples, explainers=FEW, score=accuracy_score):
+    pairs = evaluation_pairs(split, samples, 1)
+    return make_reference(model, split, split, *pairs, explainers, score)
+
+
 @pytest.fixture(scope="module")
 def small():
     """Digits-like task: split with masks, network, reference on 30 samples."""
-    split, model = split_of((1, 8, 8), mask=True), build(residual_cnn, (1, 8, 8))
-    index = evaluation_subset(split, 30, seed=1)
-    return split, model, make_reference(model, split, index, EXPLAINERS)
+    split, model = split_of((1, 8, 8), mask=True), build(residual_cnn, (1, 8, 8)).eval()
+    return split, model, reference_of(model, split, 30)
 
 
 def pick(rows, **keys):
@@ -48,61 +57,71 @@ def pick(rows, **keys):
     return row
 
 
-def test_subset_is_balanced_seeded_and_nested():
-    y = torch.tensor([0] * 50 + [1] * 30 + [2] * 4)
-    split = Split(torch.zeros(84, 1, 2, 2), y)
-    index = evaluation_subset(split, 30, seed=5)
-    assert y[index].bincount().tolist() == [13, 13, 4]
-    assert y[index[:12]].bincount().tolist() == [4, 4, 4]
-    assert sorted(y[index[:3]].tolist()) == [0, 1, 2]
-    assert torch.equal(index, evaluation_subset(split, 30, seed=5))
-    assert torch.equal(index, evaluation_subset(split, 60, seed=5)[:30])
-    assert not torch.equal(index, evaluation_subset(split, 30, seed=6))
-    assert sorted(evaluation_subset(split, 1000, seed=5).tolist()) == list(range(84))
-    with pytest.raises(ValueError, match="samples: expected at least 1, got 0"):
-        evaluation_subset(split, 0, seed=5)
-
-
 def test_explain_all_in_batches_equals_all_at_once(small):
     split, model, _ = small
-    whole = explain_all(model, split.x, split.y, EXPLAINERS, batch_size=60)
-    parts = explain_all(model, split.x, split.y, EXPLAINERS, batch_size=7)
-    assert list(whole) == list(parts) == list(EXPLAINERS)
+    whole = explain_all(model, split.x, split.y, FEW)
+    parts = explain_all(model, split.x, split.y, FEW, batch_size=7)
+    assert list(whole) == list(parts) == FEW
     for name in whole:
         torch.testing.assert_close(whole[name], parts[name], rtol=1e-3, atol=1e-4)
 
 
+def test_every_explainer_that_applies_has_maps_and_the_others_reasons():
+    split, model = split_of((1, 15, 49), n=4), build(mlp_gsc, (1, 15, 49))
+    reasons = inapplicable(model, EXPLAINERS)
+    assert reasons["grad_cam"] == "the model has no convolutional feature map"
+    maps = explain_all(model, split.x, split.y, EXPLAINERS)
+    assert list(maps) == [name for name in EXPLAINERS if name not in reasons]
+    assert {part.shape for part in maps.values()} == {(4, 15, 49)}
+
+
 def test_identical_network_is_perfectly_consistent(small):
     split, model, reference = small
-    result = evaluate_network(copy.deepcopy(model), split, reference, EXPLAINERS)
+    result = evaluate_network(copy.deepcopy(model), split, reference, FEW, accuracy_score)
     assert result["accuracy"] == reference.accuracy
+    assert result["flips"] == 0
+    assert torch.equal(result["logits"], reference.logits)
     rows = [row for row in result["rows"] if row["metric"] in METRICS and row["n"]]
-    assert len(rows) >= 3 * 4 * 2
+    assert len(rows) >= len(FEW) * len(METRICS) * 2
     for row in rows:
-        assert row["mean"] == pytest.approx(1, abs=1e-9), row
+        best = 1 if METRICS[row["metric"]].higher_is_better else 0
+        assert row["mean"] == pytest.approx(best, abs=1e-9), row
+        assert row["degenerate"] == 0
     for name, maps in result["maps"].items():
         assert torch.equal(maps, reference.maps[name])
 
 
+def test_accuracy_and_flips_of_another_network(small):
+    split, _, reference = small
+    model = build(residual_cnn, (1, 8, 8), 1).eval()
+    result = evaluate_network(model, split, reference, [], accuracy_score)
+    with torch.no_grad():
+        own, full = model(split.x).argmax(dim=1), small[1](split.x).argmax(dim=1)
+    assert result["accuracy"] == pytest.approx((own == split.y).double().mean().item())
+    assert result["flips"] == pytest.approx((own != full).double().mean().item())
+    assert 0 < result["flips"] <= 1
+    assert reference.accuracy == pytest.approx((full == split.y).double().mean().item())
+    assert torch.equal(reference.correct, (full == split.y)[reference.index])
+
+
 def test_rows_cover_every_combination_once(small):
     split, _, reference = small
-    rows = evaluate_network(build(residual_cnn, (1, 8, 8), 1), split, reference, EXPLAINERS)["rows"]
+    model = build(residual_cnn, (1, 8, 8), 1)
+    rows = evaluate_network(model, split, reference, FEW, accuracy_score)["rows"]
     keys = {(r["explainer"], r["metric"], r["subset"], r["signed"]) for r in rows}
-    assert len(keys) == len(rows) == 3 * (4 + 2) * 2 * 2
-    assert set(rows[0]) == {"explainer", "metric", "subset", "signed", "mean", "std", "n"}
+    assert len(keys) == len(rows) == len(FEW) * (len(METRICS) + len(LOCALISATIONS)) * 2 * 2
+    assert list(rows[0]) == [
+        "explainer", "metric", "subset", "signed", "mean", "std", "n", "degenerate",
+    ]  # fmt: skip
     assert {type(r["signed"]) for r in rows} == {bool}
 
 
 def test_localisation_needs_masks_and_the_skipped_explainer_has_no_rows():
     split, model = split_of((1, 15, 49)), build(mlp_gsc, (1, 15, 49))
-    reference = make_reference(model, split, torch.arange(20), EXPLAINERS)
-    result = evaluate_network(model, split, reference, EXPLAINERS)
+    reference = reference_of(model, split, 20)
+    result = evaluate_network(model, split, reference, FEW, accuracy_score)
     assert {row["metric"] for row in result["rows"]} == set(METRICS)
-    assert {row["explainer"] for row in result["rows"]} == {"lrp", "gradient_x_input"}
-    assert result["explainers_skipped"] == {
-        "grad_cam": "the model has no convolutional feature map"
-    }
-    assert result["maps"]["lrp"].shape == (20, 15, 49)
+    assert {row["explainer"] for row in result["rows"]} == {"gradient_x_input"}
 
 
 def test_moments_subsets_and_magnitudes():
@@ -147,16 +166,31 @@ def test_degenerate_reference_is_left_out_and_degenerate_network_is_not():
     yes = torch.ones(4, dtype=torch.bool)
     rows = attribution_rows({"e": own}, {"e": reference}, yes, yes, metrics=list(METRICS))
     for row in rows:
-        assert (row["mean"], row["n"]) == (pytest.approx(0.5), 2), row
+        entry = METRICS[row["metric"]]
+        best = 1 if entry.higher_is_better else 0
+        expected = (best + entry.degenerate) / 2
+        assert (row["mean"], row["n"]) == (pytest.approx(expected), 2), row
+        assert row["degenerate"] == 1
 
 
 def test_undefined_masks_are_left_out():
     maps, yes = {"e": torch.randn(3, 5, 5)}, torch.ones(3, dtype=torch.bool)
     mask = torch.zeros(3, 5, 5, dtype=torch.bool)
     mask[0, 0], mask[1, 1] = True, True
-    rows = attribution_rows(maps, maps, yes, yes, mask, metrics=["auc", "pointing_game"])
+    rows = attribution_rows(maps, maps, yes, yes, mask, metrics=list(LOCALISATIONS))
     assert {row["n"] for row in rows} == {2}
-    assert all(math.isfinite(row["mean"]) for row in rows)
+    assert all(math.isfinite(row["mean"]) and row["degenerate"] == 0 for row in rows)
+
+
+def test_maps_without_positive_relevance_are_degenerate_to_relevance_mass_alone():
+    maps, yes = {"e": -torch.rand(3, 5, 5) - 0.1}, torch.ones(3, dtype=torch.bool)
+    maps["e"][0] *= -1
+    mask = torch.zeros(3, 5, 5, dtype=torch.bool)
+    mask[:, :2] = True
+    rows = attribution_rows(maps, maps, yes, yes, mask)
+    for row in rows:
+        alone = row["metric"] == "relevance_mass" and row["signed"]
+        assert row["degenerate"] == (2 if alone else 0), row
 
 
 @pytest.mark.parametrize("value", [0.0, torch.nan])
@@ -166,19 +200,20 @@ def test_collapsed_network_is_evaluated(small, value):
     with torch.no_grad():
         for parameter in collapsed.parameters():
             parameter.fill_(value)
-    result = evaluate_network(collapsed, split, reference, EXPLAINERS)
+    result = evaluate_network(collapsed, split, reference, FEW, accuracy_score)
     expected = 0.0 if math.isnan(value) else (split.y == 0).double().mean().item()
     assert result["accuracy"] == pytest.approx(expected)
-    assert result["degenerate"] == dict.fromkeys(EXPLAINERS, 30)
+    if math.isnan(value):
+        assert result["flips"] == 1
+    share = split.mask[reference.index].double().mean().item()
     for row in result["rows"]:
         if row["subset"] == "all":
-            assert row["n"] > 0
-            chance = 0.5 if row["metric"] == "auc" else 0.0
-            if row["metric"] != "pointing_game":
-                assert row["mean"] == chance, row
+            assert row["degenerate"] == row["n"] > 0
+            if row["metric"] in METRICS:
+                assert row["mean"] == METRICS[row["metric"]].degenerate, row
             else:
-                share = split.mask[reference.index].double().mean().item()
-                assert row["mean"] == pytest.approx(share)
+                chance = 0.5 if row["metric"] == "auc" else share
+                assert row["mean"] == pytest.approx(chance), row
 
 
 def test_network_comes_back_untouched():
@@ -186,8 +221,8 @@ def test_network_comes_back_untouched():
     split, model = split_of((1, 8, 8)), build(residual_cnn, (1, 8, 8)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     strides = [parameter.stride() for parameter in model.parameters()]
-    reference = make_reference(model, split, torch.arange(10), EXPLAINERS)
-    evaluate_network(model, split, reference, EXPLAINERS)
+    reference = reference_of(model, split, 10)
+    evaluate_network(model, split, reference, FEW, accuracy_score)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert strides == [parameter.stride() for parameter in model.parameters()]
     assert all(module.training for module in model.modules())
@@ -196,7 +231,6 @@ def test_network_comes_back_untouched():
 def test_anchors_are_ordered_identical_retrained_random():
     """Two trained networks agree more with each other than either with an untrained one."""
     split = split_of((1, 8, 8), n=120)
-    index = evaluation_subset(split, 60, seed=0)
 
     def trained(seed):
         model = build(residual_cnn, (1, 8, 8), seed)
@@ -208,13 +242,13 @@ def test_anchors_are_ordered_identical_retrained_random():
         return model
 
     model = trained(0)
-    reference = make_reference(model, split, index, ["gradient_x_input"])
+    reference = reference_of(model, split, 60, ["gradient_x_input"])
     models = {
         "identical": model,
         "retrained": trained(1),
         "random": build(residual_cnn, (1, 8, 8), 2),
     }
-    rows = anchor_rows(models, split, reference, ["gradient_x_input"], ["cosine"])
+    rows = anchor_rows(models, split, reference, ["gradient_x_input"], accuracy_score, ["cosine"])
     assert {row["point"] for row in rows} == {"anchor"}
     keys = {"metric": "cosine", "subset": "all", "signed": True}
     identical, retrained, random = (pick(rows, method=name, **keys)["mean"] for name in models)
@@ -230,8 +264,8 @@ def test_a_new_metric_needs_one_function(small):
 
     try:
         metric(unit="1", higher_is_better=False, degenerate=1.0, source="test")(distance)
-        result = evaluate_network(model, split, reference, EXPLAINERS)
-        row = pick(result["rows"], explainer="lrp", metric="distance", subset="all", signed=True)
+        rows = evaluate_network(model, split, reference, FEW, accuracy_score)["rows"]
+        row = pick(rows, explainer=FEW[0], metric="distance", subset="all", signed=True)
         assert row["mean"] == 0
     finally:
         del METRICS["distance"]
@@ -240,29 +274,87 @@ def test_a_new_metric_needs_one_function(small):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"explainers": ["lrpp"]}, "unknown: lrpp; known: lrp, grad_cam, gradient_x_input"),
-        ({"explainers": ["lrp"], "metrics": ["cos"]}, "unknown: cos; known: cosine, .*auc"),
+        ({"explainers": ["grad_can"]}, "unknown: grad_can; known: .*grad_cam, gradient_x_input"),
+        ({"explainers": FEW, "metrics": ["cos"]}, "unknown: cos; known: cosine, .*auc"),
     ],
 )
 def test_unknown_names_are_refused(small, arguments, message):
     split, model, reference = small
     with pytest.raises(ValueError, match=message):
-        evaluate_network(model, split, reference, **arguments)
+        evaluate_network(model, split, reference, score=accuracy_score, **arguments)
 
 
 def test_reference_that_does_not_fit_is_refused(small):
     split, model, reference = small
-    partial = make_reference(model, split, reference.index, ["lrp"])
+    partial = reference_of(model, split, 30, FEW[:1])
     with pytest.raises(ValueError, match="the reference has no maps of grad_cam"):
-        evaluate_network(model, split, partial, ["lrp", "grad_cam"])
+        evaluate_network(model, split, partial, FEW, accuracy_score)
     short = Split(split.x[:20], split.y[:20])
-    with pytest.raises(ValueError, match=r"the reference uses sample \d+, the split has 20"):
-        evaluate_network(model, short, reference, ["lrp"])
+    with pytest.raises(ValueError, match="the reference is of 60 samples, the split has 20"):
+        evaluate_network(model, short, reference, FEW, accuracy_score)
 
 
 def test_channels_last_copy_gives_the_maps_of_the_network_itself():
     split, model = split_of((1, 32, 32), n=20), build(small_vgg, (1, 32, 32))
-    reference = make_reference(model, split, torch.arange(20), EXPLAINERS)
-    for name, maps in explain_all(model, split.x, split.y, EXPLAINERS).items():
+    index = torch.arange(20)
+    reference = make_reference(model, split, split, index, split.y, FEW, accuracy_score)
+    for name, maps in explain_all(model, split.x, split.y, FEW).items():
         scale = maps.abs().max().item()
         torch.testing.assert_close(reference.maps[name], maps, rtol=0, atol=1e-4 * scale)
+
+
+@pytest.fixture(scope="module")
+def several():
+    """Samples with two classes of four at most, each in a place of its own; and two networks."""
+    generator = torch.Generator().manual_seed(0)
+    n, size = 40, 16
+    y = torch.rand(n, 4, generator=generator) < 0.4
+    y[0], y[1] = False, torch.tensor([True, False, True, False])
+    mask = torch.zeros(n, size, size, dtype=torch.uint8)
+    for c, (row, column) in enumerate([(0, 0), (0, 8), (8, 0), (8, 8)]):
+        mask[y[:, c], row : row + 6, column : column + 6] = c + 1
+    x = torch.randn(n, 1, size, size, generator=generator) + mask[:, None] / 2
+    torch.manual_seed(0)
+    models = [residual_cnn.build((1, size, size), 4).eval() for _ in range(2)]
+    split = Split(x, y, mask)
+    reference = reference_of(models[0], split, 25, score=mean_average_precision)
+    return split, models, reference
+
+
+def test_every_label_of_a_sample_is_explained(several):
+    split, (model, _), reference = several
+    index, target = reference.index, reference.target
+    assert bool(split.y[index, target].all()) and len(index) == int(split.y[index.unique()].sum())
+    for name in FEW:
+        one_by_one = torch.cat(
+            [EXPLAINERS[name].fn(model, split.x[i][None], c[None])
+             for i, c in zip(index, target, strict=True)]
+        )  # fmt: skip
+        scale = one_by_one.abs().max().item()
+        torch.testing.assert_close(reference.maps[name], one_by_one, rtol=0, atol=1e-4 * scale)
+    with torch.no_grad():
+        logits = model(split.x)
+    torch.testing.assert_close(reference.logits, logits, rtol=1e-4, atol=1e-5)
+    assert torch.equal(reference.correct, logits[index, target] > 0)
+    assert reference.accuracy == pytest.approx(mean_average_precision(logits, split.y), abs=1e-6)
+
+
+def test_several_labels_are_scored_and_localised_one_by_one(several):
+    split, (_, model), reference = several
+    result = evaluate_network(model, split, reference, FEW, mean_average_precision)
+    with torch.no_grad():
+        own, full = model(split.x), several[1][0](split.x)
+    assert result["accuracy"] == pytest.approx(mean_average_precision(own, split.y), abs=1e-6)
+    assert result["flips"] == pytest.approx(((own > 0) != (full > 0)).double().mean().item())
+    index, target = reference.index, reference.target
+    keys = {"explainer": FEW[0], "metric": "auc", "signed": True}
+    row = pick(result["rows"], subset="all", **keys)
+    mask = torch.stack([split.mask[i] == c + 1 for i, c in zip(index, target, strict=True)])
+    expected = LOCALISATIONS["auc"].fn(result["maps"][FEW[0]], mask)
+    assert row["n"] == int((~expected.isnan()).sum()) > 0
+    assert row["mean"] == pytest.approx(expected.nanmean().item())
+    both = (own[index, target] > 0) & (full[index, target] > 0) & ~expected.isnan()
+    row = pick(result["rows"], subset="both_correct", **keys)
+    assert row["n"] == int(both.sum())
+    assert 0 < row["n"] < len(index)
+    assert row["mean"] == pytest.approx(expected[both].mean().item())

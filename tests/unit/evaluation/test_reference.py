@@ -21,11 +21,13 @@ from ecqx.evaluation.reference import (
 def reference():
     torch.manual_seed(0)
     return Reference(
-        index=torch.tensor([4, 0, 2]),
-        maps={"lrp": torch.randn(3, 5, 7) * 1e-9, "grad_cam": torch.rand(3, 5, 7)},
-        predictions=torch.tensor([1, -1, 3]),
+        index=torch.tensor([4, 0, 0]),
+        target=torch.tensor([1, 2, 0]),
+        maps={"rap": torch.randn(3, 5, 7) * 1e-9, "grad_cam": torch.rand(3, 5, 7)},
         correct=torch.tensor([True, False, True]),
+        logits=torch.tensor([[0.1, torch.nan, 1e30]]).repeat(6, 1),
         accuracy=0.1 + 0.2,
+        accuracy_validation=0.7,
     )
 
 
@@ -33,12 +35,12 @@ def test_reference_round_trip_is_exact(tmp_path, reference):
     path = tmp_path / "reference.npz"
     save_reference(path, reference)
     loaded = load_reference(path)
-    for field in ("index", "predictions", "correct"):
+    for field in ("index", "target", "correct", "logits"):
         own, back = getattr(reference, field), getattr(loaded, field)
-        assert own.dtype == back.dtype
-        assert torch.equal(own, back)
+        torch.testing.assert_close(back, own, rtol=0, atol=0, equal_nan=True)
     assert loaded.accuracy == reference.accuracy
-    assert list(loaded.maps) == ["lrp", "grad_cam"]
+    assert loaded.accuracy_validation == reference.accuracy_validation
+    assert list(loaded.maps) == ["rap", "grad_cam"]
     assert all(torch.equal(loaded.maps[name], maps) for name, maps in reference.maps.items())
 
 
@@ -57,7 +59,7 @@ def test_maps_keep_their_pattern_in_half_precision(tmp_path, reference):
     loaded = load_maps(tmp_path / "maps.npz")
     assert list(loaded) == list(maps)
     assert {array.dtype for array in loaded.values()} == {np.dtype(np.float16)}
-    for name in ("lrp", "grad_cam", "huge"):
+    for name in ("rap", "grad_cam", "huge"):
         expected = (maps[name] / maps[name].abs().amax(dim=(1, 2), keepdim=True)).numpy()
         np.testing.assert_allclose(loaded[name], expected, atol=5e-4)
     assert not loaded["collapsed"].any()
@@ -75,7 +77,7 @@ def test_maps_of_a_reference_are_read_without_torch(tmp_path, reference):
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
-    assert output.strip() == "['lrp', 'grad_cam'] False"
+    assert output.strip() == "['rap', 'grad_cam'] False"
 
 
 @pytest.mark.parametrize("load", [load_reference, load_maps])
@@ -98,7 +100,9 @@ def test_missing_and_damaged_files_are_named(tmp_path, reference, load):
 def test_an_archive_that_is_no_reference_is_refused(tmp_path, reference):
     path = tmp_path / "maps.npz"
     save_maps(path, reference.maps)
-    with pytest.raises(ValueError, match="not a reference, lacks index, predictions, correct"):
+    with pytest.raises(
+        ValueError, match="not a reference, lacks index, target, correct, logits, acc"
+    ):
         load_reference(path)
     save_reference(path, dataclasses.replace(reference, correct=torch.tensor([True])))
     with pytest.raises(ValueError, match="correct has 1 samples, index has 3"):

@@ -1,0 +1,172 @@
+"""Sanity check of explainers: do their maps change when what the network has learned is lost?
+
+Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018, cascading randomisation: the layers
+are initialised anew one after the other, from the output down to the input, and after each the maps
+are compared with those of the trained network. Maps of an explainer that explains the network, and
+not the input alone, become unlike them.
+"""
+
+import copy
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ecqx.evaluation.consistency import METRICS
+from ecqx.evaluation.evaluate import explain_all
+from ecqx.evaluation.maps import informative
+from ecqx.tasks.task import device_of, evaluating
+
+
+def randomisation_rows(
+    model: nn.Module,
+    x: Tensor,
+    target: Tensor,
+    explainers: Iterable[str],
+    metrics: Iterable[str],
+    rng: torch.Generator,
+) -> list[dict]:
+    """Consistency of maps with the trained network's while its layers are randomised one by one.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The trained network; comes back as it was.
+    x : Tensor, shape (n, C, H, W)
+    target : Tensor, int64, shape (n,)
+        Classes to be explained, the same throughout.
+    explainers : iterable of str
+        Names in ``EXPLAINERS``; those that do not apply to the model have no rows.
+    metrics : iterable of str
+        Names in ``METRICS``.
+    rng : torch.Generator
+        On the CPU. The new weights depend on its state alone, not on the model's device.
+
+    Returns
+    -------
+    list[dict]
+        Keys: layers_randomised (1, 2, ... up to all layers), layer (name of the last one
+        randomised), explainer, metric, signed (bool; False: computed on the maps' magnitudes),
+        mean, std (sample standard deviation over samples), n (samples that count: those whose map
+        of the trained network is not degenerate). `mean` is NaN if n is 0, `std` if n is below 2.
+
+    Raises
+    ------
+    ValueError
+        If an explainer or a metric is unknown, shapes do not fit, the model has no layers with
+        parameters, or one of them cannot be initialised anew.
+    """
+    metrics = list(metrics)
+    if unknown := [name for name in metrics if name not in METRICS]:
+        raise ValueError(f"metrics: unknown {', '.join(unknown)}; known: {', '.join(METRICS)}")
+    explainers = list(explainers)
+    # The layout in which a CPU is fastest; these copies spare the caller's network the change.
+    trained = copy.deepcopy(model).to(memory_format=torch.channels_last)
+    randomised = copy.deepcopy(trained)
+    layers = randomisable_layers(randomised, x[:1])
+    trained_maps = explain_all(trained, x, target, explainers)
+
+    rows = []
+    for count, (layer, modules) in enumerate(layers.items(), start=1):
+        for module in modules:
+            _initialise(module, rng)
+        maps = explain_all(randomised, x, target, explainers)
+        rows += [
+            {"layers_randomised": count, "layer": layer, **row}
+            for row in _comparisons(maps, trained_maps, metrics)
+        ]
+    return rows
+
+
+def randomisable_layers(model: nn.Module, sample: Tensor) -> dict[str, list[nn.Module]]:
+    """Layers with parameters in the order of randomisation: the last one that runs comes first.
+
+    A normalisation belongs to the layer before it. With all layers initialised anew the network is
+    then an untrained one; a new layer before statistics of the old one would be neither.
+
+    Parameters
+    ----------
+    model : nn.Module
+    sample : Tensor, shape (1, ...)
+
+    Returns
+    -------
+    dict[str, list[nn.Module]]
+        Name of the layer -> the layer and its normalisations.
+
+    Raises
+    ------
+    ValueError
+        If the model has no layers with parameters, or one of them cannot be initialised anew.
+    """
+    ran: dict[str, nn.Module] = {}
+
+    def record(name: str, module: nn.Module) -> None:
+        ran.pop(name, None)  # a layer that runs repeatedly counts where it runs last
+        ran[name] = module
+
+    handles = [
+        module.register_forward_hook(lambda m, inputs, output, name=name: record(name, m))
+        for name, module in model.named_modules()
+        if any(True for _ in module.parameters(recurse=False))
+    ]
+    try:
+        with evaluating(model), torch.no_grad():
+            model(sample.to(device_of(model, sample.device)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not ran:
+        raise ValueError("the model has no layers with parameters")
+
+    groups: list[tuple[str, list[nn.Module]]] = []
+    for name, module in ran.items():
+        if not hasattr(module, "reset_parameters"):
+            raise ValueError(
+                f"{name or 'the model'} ({type(module).__name__}) cannot be initialised anew: it "
+                "has parameters and no reset_parameters()"
+            )
+        if isinstance(module, _BatchNorm) and groups:
+            groups[-1][1].append(module)
+        else:
+            groups.append((name, [module]))
+    return dict(reversed(groups))
+
+
+def _initialise(module: nn.Module, rng: torch.Generator) -> None:
+    """Give a layer the parameters and statistics of an untrained one."""
+    fresh = copy.deepcopy(module).cpu()
+    seed = int(torch.randint(2**63 - 1, (), generator=rng))
+    # Layers draw from torch's own generator and no other. Seeding that of the CPU alone, not
+    # through torch.manual_seed, leaves the devices' as they are.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        fresh.reset_parameters()
+    module.load_state_dict(fresh.state_dict())
+
+
+def _comparisons(
+    maps: dict[str, Tensor], trained_maps: dict[str, Tensor], metrics: list[str]
+) -> list[dict]:
+    rows = []
+    for explainer, own in maps.items():
+        for signed in (True, False):
+            a, b = own, trained_maps[explainer]
+            if not signed:
+                a, b = a.abs(), b.abs()
+            comparable = informative(b)
+            for metric in metrics:
+                values = METRICS[metric].fn(a, b)[comparable]
+                rows.append(
+                    {
+                        "explainer": explainer,
+                        "metric": metric,
+                        "signed": signed,
+                        "mean": values.mean().item() if len(values) else math.nan,
+                        "std": values.std().item() if len(values) > 1 else math.nan,
+                        "n": len(values),
+                    }
+                )
+    return rows
