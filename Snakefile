@@ -20,6 +20,7 @@ if not FROM_TABLES:
 
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/page.smk"
 
 
 rule all:
@@ -28,3 +29,4 @@ rule all:
         TABLES,
         SUMMARY,
         FIGURES,
+        PAGE,
