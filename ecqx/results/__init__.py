@@ -1,5 +1,5 @@
-"""From collected runs to statistics, tables and figures.
+"""From collected runs to statistics, tables, figures and a page.
 
-DataFrame in, DataFrame, text or Figure out: nothing here reads or writes a file, and nothing
-here imports torch, so that tables and figures are made again in seconds.
+DataFrame in, DataFrame, text or Figure out: only ``files`` and ``compare`` read files of results.
+Nothing here imports torch, so that tables and figures are made again in seconds.
 """

@@ -1,4 +1,25 @@
-SUMMARY = [f"{RESULTS}/tables/summary.{suffix}" for suffix in ("csv", "md", "tex")]
+# All tables in one process, made of the collected results; see ecqx/results/tables/. One without
+# anything to show (no masks, no method with matching ...) is written all the same and says so.
+
+TABLE_NAMES = (
+    "summary",
+    "operating_points",
+    "equal_size",
+    "equal_accuracy",
+    "comparisons",
+    "hypervolume",
+    "costs",
+    "matching",
+    "closeness",
+    "metric_agreement",
+    "agreement",
+    "sanity",
+    "published",
+)
+
+SUMMARY = [
+    f"{RESULTS}/tables/{name}.{suffix}" for name in TABLE_NAMES for suffix in ("csv", "md", "tex")
+]
 
 
 localrules:
@@ -7,12 +28,20 @@ localrules:
 
 rule tables:
     input:
+        **extra_tables("predictions", "randomisation"),
         runs=TABLES[0],
+        attributions=TABLES[1],
         library=library("workflow/scripts/tables.py"),
     output:
-        csv=SUMMARY[0],
-        md=report(SUMMARY[1], caption="../report/summary.rst", category="Tables"),
-        tex=SUMMARY[2],
+        [path for path in SUMMARY if not path.endswith(".md")],
+        [
+            report(
+                f"{RESULTS}/tables/{name}.md",
+                caption=f"../report/{name}.rst",
+                category="Tables",
+            )
+            for name in TABLE_NAMES
+        ],
     log:
         f"{LOG}/tables.log",
     benchmark:

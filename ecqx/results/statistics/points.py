@@ -1,0 +1,85 @@
+"""Operating points: their runs over seeds, and full precision beside them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ecqx.results.statistics import intervals, keys
+from ecqx.results.statistics.keys import POINT, RUN, TASK
+
+QUANTITIES = (
+    "accuracy",
+    "accuracy_change",
+    "size_bytes",
+    "compression_ratio",
+    "sparsity",
+    "entropy_bytes",
+)
+
+
+def aggregate_points(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per operating point (dataset, model, method, point), over its seeds.
+
+    Returns
+    -------
+    DataFrame
+        The keys; ``runs``, ``ok``, ``diverged``, ``skipped`` (counts); ``complete`` (every run is
+        ok and has an accuracy and a size); and ``_mean``, ``_half_width``, ``_n`` of accuracy,
+        accuracy_change, size_bytes, compression_ratio, sparsity and entropy_bytes.
+        accuracy_change is accuracy minus the full-precision accuracy of the same seed, so that its
+        interval is a paired one.
+
+    Raises
+    ------
+    ValueError
+        A column is missing, or a run occurs twice.
+    """
+    needed = [*RUN, "status", "accuracy_fp32", *(q for q in QUANTITIES if q != "accuracy_change")]
+    keys.require_columns(runs, needed, "runs")
+    keys.require_distinct_runs(runs)
+    runs = runs.assign(accuracy_change=runs["accuracy"] - runs["accuracy_fp32"])
+    ok = runs["status"] == "ok"
+    runs[list(QUANTITIES)] = runs[list(QUANTITIES)].astype(float).where(ok)
+    points = intervals.aggregate(runs, POINT, QUANTITIES)
+    counts = (
+        runs.assign(
+            runs=1,
+            ok=ok.astype(int),
+            diverged=(runs["status"] == "diverged").astype(int),
+            skipped=(runs["status"] == "skipped").astype(int),
+        )
+        .groupby(POINT, observed=True)[["runs", "ok", "diverged", "skipped"]]
+        .sum()
+        .reset_index()
+    )
+    points = counts.merge(points, on=POINT, validate="one_to_one")
+    complete = (
+        (points["ok"] == points["runs"])
+        & (points["accuracy_n"] == points["runs"])
+        & (points["size_bytes_n"] == points["runs"])
+    )
+    points.insert(points.columns.get_loc("skipped") + 1, "complete", complete)
+    return points
+
+
+def full_precision(runs: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy and size of the full-precision network of each task, one value per seed.
+
+    Returns
+    -------
+    DataFrame
+        dataset, model, and ``_mean``, ``_half_width``, ``_n`` of accuracy and size_bytes; tasks in
+        the order in which they occur.
+    """
+    keys.require_columns(runs, [*TASK, "seed", "accuracy_fp32", "size_fp32_bytes"], "runs")
+    # Every run of a seed repeats the same reference; diverged ones may lack it ("first" skips NaN).
+    seeds = (
+        runs.groupby([*TASK, "seed"], observed=True)[["accuracy_fp32", "size_fp32_bytes"]]
+        .first()
+        .reset_index()
+        .rename(columns={"accuracy_fp32": "accuracy", "size_fp32_bytes": "size_bytes"})
+    )
+    order = runs[TASK].drop_duplicates()
+    return order.merge(
+        intervals.aggregate(seeds, TASK, ["accuracy", "size_bytes"]), on=TASK, how="left"
+    )

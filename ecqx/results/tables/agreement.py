@@ -1,0 +1,114 @@
+"""How far predictions agree with full precision: changed predictions, and the class hit hardest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ecqx.results import statistics, style
+from ecqx.results.tables import rendering
+from ecqx.results.tables.collected import (
+    Collected,
+    Unavailable,
+    method_label,
+    of_task,
+    once,
+    tasks_of,
+)
+
+_PREDICTION_COLUMNS = [*statistics.RUN, "class", "n", "accuracy", "accuracy_fp32"]
+NOTE = (
+    "Flips: share of test samples whose prediction differs from full precision's; two networks of "
+    "equal accuracy can differ in many. Hardest hit class: the class whose accuracy (recall; with "
+    "several labels per sample, average precision) falls furthest against full precision of the "
+    "same seed, in the mean over seeds; its n is the test samples of that class in one seed. The "
+    "hardest hit of many classes lies below the mean change even if all fall alike. Diverged: not "
+    "in the means. "
+)
+
+
+def build(collected: Collected) -> pd.DataFrame:
+    """Agreement of each operating point with full precision, over seeds.
+
+    Returns
+    -------
+    DataFrame
+        dataset, model, method, point; accuracy_change and flips as ``_mean``, ``_half_width`` and
+        ``_n``; worst_class, worst_class_samples (fewest of any seed), worst_class_change as
+        ``_mean``, ``_half_width`` and ``_n``; runs, diverged, skipped; seeds (of the task). What
+        was not collected is missing.
+
+    Raises
+    ------
+    Unavailable
+        Neither flips nor the predictions per class were collected.
+    """
+    runs, predictions = collected.runs, collected.predictions
+    if "flips" not in runs.columns and (predictions is None or predictions.empty):
+        raise Unavailable("neither flips nor predictions per class were collected")
+    table = statistics.aggregate_points(runs)
+    kept = [*statistics.POINT, "accuracy_change_mean", "accuracy_change_half_width",
+            "accuracy_change_n", "runs", "diverged", "skipped"]  # fmt: skip
+    table = table[kept]
+    ok = runs["status"] == "ok"
+    flips = runs["flips"].astype(float) if "flips" in runs.columns else np.nan
+    flipped = runs.assign(flips=flips).assign(flips=lambda frame: frame["flips"].where(ok))
+    flipped = statistics.aggregate(flipped, statistics.POINT, ["flips"])
+    table = table.merge(flipped, on=statistics.POINT, validate="one_to_one")
+    worst = _worst_classes(predictions)
+    table = table.merge(worst, on=statistics.POINT, how="left", validate="one_to_one")
+    table["seeds"] = collected.seeds_of(table)
+    order = {point: place for place, point in enumerate(runs["point"].unique())}
+    table["place"] = table["point"].map(order)
+    return collected.in_order(table, "method", "place").drop(columns="place")
+
+
+def _worst_classes(predictions: pd.DataFrame | None) -> pd.DataFrame:
+    """The class of each point whose accuracy falls furthest."""
+    values = [f"worst_class_change_{part}" for part in ("mean", "half_width", "n")]
+    columns = [*statistics.POINT, "worst_class", "worst_class_samples", *values]
+    if predictions is None or predictions.empty:
+        return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
+    statistics.require_columns(predictions, _PREDICTION_COLUMNS, "predictions")
+    change = predictions["accuracy"] - predictions["accuracy_fp32"]
+    keys = [*statistics.POINT, "class"]
+    own = predictions[[*keys, "n"]].assign(worst_class_change=change)
+    classes = statistics.aggregate(own, keys, ["worst_class_change"])
+    samples = own.groupby(keys, observed=True)["n"].min().rename("worst_class_samples")
+    classes = classes.merge(samples.reset_index(), on=keys)
+    classes = classes.sort_values(["worst_class_change_mean", "class"], kind="stable")
+    worst = classes.drop_duplicates(statistics.POINT).rename(columns={"class": "worst_class"})
+    return worst.assign(worst_class=worst["worst_class"].astype(str))[columns]
+
+
+def document(table: pd.DataFrame) -> rendering.Document:
+    """A section per task: a row per operating point."""
+    sections = []
+    for task in tasks_of(table):
+        rows = of_task(table, task)
+        cells = [_cells(row) for row in rows.to_dict("records")]
+        breaks = frozenset(np.flatnonzero(~rows["method"].duplicated()).tolist())
+        headers = ["Method", "Operating point", "Accuracy change [points]", "Flips [%]",
+                   "Hardest hit class", "Its change [points]", "Its n", "Diverged"]  # fmt: skip
+        label = style.task_label(*task)
+        sections.append(rendering.Section(label, headers, once(cells, 1), names=2, breaks=breaks))
+    note = NOTE + rendering.interval_note(table.groupby(statistics.TASK)["seeds"].first())
+    return rendering.Document("agreement", "Agreement of predictions", note, sections)
+
+
+def _cells(row: dict) -> list[str]:
+    def measure(name, signed):
+        interval = tuple(row[f"{name}_{part}"] for part in ("mean", "half_width", "n"))
+        return rendering.measure(interval, 100, 2, signed, row["seeds"])
+
+    known = isinstance(row["worst_class"], str)
+    return [
+        method_label(row["method"]),
+        row["point"],
+        measure("accuracy_change", True),
+        measure("flips", False),
+        row["worst_class"] if known else rendering.EMPTY,
+        measure("worst_class_change", True) if known else rendering.EMPTY,
+        f"{row['worst_class_samples']:g}" if known else rendering.EMPTY,
+        f"{row['diverged']} of {row['runs']}",
+    ]

@@ -1,0 +1,154 @@
+"""What all tables are made of: the collected results, and what several tables derive from them."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ecqx.results import statistics, style
+
+
+class Unavailable(Exception):
+    """The collected results lack what a table is about; the message says what."""
+
+
+_SOURCE, _PUBLISHED_SOURCE = "p_relevance", "lrp"
+
+
+def controls_apart(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """(method, point) -> name, of the points whose relevance is another than that of LRP."""
+    if _SOURCE not in runs.columns:
+        return {}
+    control = runs[runs[_SOURCE].notna() & (runs[_SOURCE] != _PUBLISHED_SOURCE)]
+    points = control[["method", "point", _SOURCE]].drop_duplicates()
+    return {
+        (method, point): f"{method}, {source}"
+        for method, point, source in points.itertuples(index=False, name=None)
+    }
+
+
+def _renamed(table: pd.DataFrame, names: dict[tuple[str, str], str]) -> pd.DataFrame:
+    """``table`` with the methods of the given (method, point) renamed."""
+    if not names or table.empty:
+        return table
+    keys = zip(table["method"], table["point"], strict=True)
+    return table.assign(method=[names.get(key, key[0]) for key in keys])
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The collected tables.
+
+    Runs of a method with a control in place of LRP's relevance become runs of a method of their
+    own, such as ``ecqx, shuffled``: on a front of all of them, the controls would count for ECQx.
+
+    Attributes
+    ----------
+    runs : DataFrame
+        As runs.csv.
+    attributions, predictions, randomisation : DataFrame or None
+        As the tables of these names; None if there is none.
+    """
+
+    runs: pd.DataFrame
+    attributions: pd.DataFrame | None = None
+    predictions: pd.DataFrame | None = None
+    randomisation: pd.DataFrame | None = None
+
+    def __post_init__(self) -> None:
+        # What is derived from the runs stands beside them by place, whatever their index was.
+        runs = self.runs.reset_index(drop=True)
+        names = controls_apart(runs)
+        for name in ("attributions", "predictions"):
+            if (table := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _renamed(table, names))
+        object.__setattr__(self, "runs", _renamed(runs, names))
+
+    @functools.cached_property
+    def seeds(self) -> pd.Series:
+        """Number of seeds by (dataset, model)."""
+        return self.runs.groupby(statistics.TASK, sort=False, observed=True)["seed"].nunique()
+
+    @functools.cached_property
+    def measures(self) -> pd.DataFrame:
+        """A column per (explainer, metric, signed), a row per run.
+
+        Raises
+        ------
+        Unavailable
+            There are no attributions.
+        """
+        if self.attributions is None or self.attributions.empty:
+            raise Unavailable("no attributions were collected")
+        return statistics.measures_per_run(self.runs, self.attributions)
+
+    @functools.cached_property
+    def anchors(self) -> pd.DataFrame:
+        """The measures of the anchors, seed by seed; see statistics.anchor_means."""
+        if self.attributions is None or self.attributions.empty:
+            raise Unavailable("no attributions were collected")
+        return statistics.anchor_means(self.attributions)
+
+    @functools.cached_property
+    def at_ratios(self) -> pd.DataFrame:
+        """Accuracy, and measures of attributions if there are any, at common ratios."""
+        values = None
+        if self.attributions is not None and not self.attributions.empty:
+            values = self.measures
+        return statistics.at_ratios(self.runs, values)
+
+    def in_order(self, table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+        """``table`` with its tasks in the order of the runs, and sorted by ``columns`` in each.
+
+        Methods, explainers and metrics take the order of legends.
+        """
+        orders = {
+            "method": style.method_order,
+            "explainer": style.explainer_order,
+            "metric": style.metric_order,
+        }
+        tasks = {task: place for place, task in enumerate(self.seeds.index)}
+        names = zip(table["dataset"], table["model"], strict=True)
+        places = {"task": [tasks[name] for name in names]}
+        for column in columns:
+            values = table[column]
+            if column in orders:
+                known = {name: place for place, name in enumerate(orders[column](values), 1)}
+                known[""] = 0  # no explainer comes before all
+                values = values.map(known)
+            places[column] = values.to_numpy()
+        order = pd.DataFrame(places).sort_values(list(places), kind="stable").index
+        return table.iloc[order].reset_index(drop=True)
+
+    def seeds_of(self, table: pd.DataFrame):
+        """Number of seeds of the task of each row of ``table``."""
+        return self.seeds.loc[pd.MultiIndex.from_frame(table[statistics.TASK])].to_numpy()
+
+
+def tasks_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """The tasks of a table in the order in which they occur."""
+    return list(frame[statistics.TASK].drop_duplicates().itertuples(index=False, name=None))
+
+
+def of_task(frame: pd.DataFrame, task: tuple[str, str]) -> pd.DataFrame:
+    """The rows of one task."""
+    return frame[(frame["dataset"] == task[0]) & (frame["model"] == task[1])]
+
+
+def method_label(method: str) -> str:
+    """Readable name of a method."""
+    return style.method_styles([method])[method].label
+
+
+def once(cells: list[list[str]], columns: int) -> list[list[str]]:
+    """``cells`` with leading columns left blank where they repeat the row above."""
+    result, previous = [], None
+    for row in cells:
+        same = 0
+        while previous is not None and same < columns and row[same] == previous[same]:
+            same += 1
+        result.append([""] * same + row[same:])
+        previous = row
+    return result

@@ -1,0 +1,93 @@
+"""What each method costs: time and memory of the compression, relative to uniform training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ecqx.results import statistics, style
+from ecqx.results.tables import rendering
+from ecqx.results.tables.collected import Collected, method_label, of_task, tasks_of
+
+REFERENCE = "uniform"
+_MEASURES = ("train_s", "peak_memory_bytes")
+NOTE = (
+    "Wall-clock seconds and peak resident memory of one compression: the mean over the finished "
+    "runs of a seed, and their ratio to uniform training of the same task and seed. The ratio is "
+    "paired by seed; n/a where uniform training was not run or the quantity was not recorded. "
+    "Times were taken while other jobs may have shared the machine: ratios are more dependable "
+    "than seconds. 1 MB = 10^6 bytes. Diverged: not in the means, since they stop early. "
+)
+
+
+def build(collected: Collected) -> pd.DataFrame:
+    """Mean costs per run of each method, over seeds.
+
+    Returns
+    -------
+    DataFrame
+        dataset, model, method; train_s, train_s_ratio, peak_memory_bytes and
+        peak_memory_bytes_ratio (to ``uniform`` of the same seed) as ``_mean``, ``_half_width``
+        and ``_n`` (seeds); seeds (of the task); runs, diverged, skipped. Memory is NaN where
+        runs.csv does not have it.
+    """
+    runs = collected.runs
+    statistics.require_columns(runs, [*statistics.RUN, "status", "train_s"], "runs")
+    statistics.require_distinct_runs(runs)
+    ok = runs["status"] == "ok"
+    cell = [*statistics.TASK, "method", "seed"]
+    costs = pd.DataFrame(
+        {
+            name: runs[name].astype(float).where(ok) if name in runs.columns else np.nan
+            for name in _MEASURES
+        },
+        index=runs.index,
+    )
+    seeds = pd.concat([runs[cell], costs], axis=1).groupby(cell)[list(_MEASURES)].mean()
+    seeds = seeds.reset_index()
+    reference = seeds[seeds["method"] == REFERENCE].drop(columns="method")
+    index = [*statistics.TASK, "seed"]
+    paired = seeds.merge(reference, on=index, how="left", suffixes=("", "_reference"))
+    for name in _MEASURES:
+        paired[f"{name}_ratio"] = paired[name] / paired[f"{name}_reference"]
+    keys = [*statistics.TASK, "method"]
+    columns = [column for name in _MEASURES for column in (name, f"{name}_ratio")]
+    table = statistics.aggregate(paired, keys, columns)
+    table["seeds"] = collected.seeds_of(table)
+    counted = runs[keys].assign(
+        runs=1,
+        diverged=(runs["status"] == "diverged").astype(int),
+        skipped=(runs["status"] == "skipped").astype(int),
+    )
+    counts = counted.groupby(keys).sum().reset_index()
+    return collected.in_order(table.merge(counts, on=keys, validate="one_to_one"), "method")
+
+
+def document(table: pd.DataFrame) -> rendering.Document:
+    """A section per task: a row per method."""
+    sections = []
+    for task in tasks_of(table):
+        cells = [_cells(row) for row in of_task(table, task).to_dict("records")]
+        headers = ["Method", "Time [s]", "Time / uniform", "Peak memory [MB]", "Memory / uniform",
+                   "Runs", "Diverged"]  # fmt: skip
+        sections.append(rendering.Section(style.task_label(*task), headers, cells, names=1))
+    seeds = table.groupby(statistics.TASK)["seeds"].first()
+    note = NOTE + rendering.interval_note(seeds)
+    return rendering.Document("costs", "Costs of compression", note, sections)
+
+
+def _cells(row: dict) -> list[str]:
+    def measure(name, factor=1.0, digits=2):
+        interval = tuple(row[f"{name}_{part}"] for part in ("mean", "half_width", "n"))
+        return rendering.measure(interval, factor, digits, seeds=row["seeds"])
+
+    return [
+        method_label(row["method"]),
+        measure("train_s"),
+        measure("train_s_ratio"),
+        measure("peak_memory_bytes", 1e-6, 1),
+        measure("peak_memory_bytes_ratio"),
+        str(row["runs"]),
+        f"{row['diverged']} of {row['runs']}"
+        + (f" ({row['skipped']} skipped)" if row["skipped"] else ""),
+    ]

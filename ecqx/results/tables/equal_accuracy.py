@@ -1,0 +1,92 @@
+"""Size at equal accuracy: how small each method gets for a given loss of accuracy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ecqx.results import statistics, style
+from ecqx.results.tables import rendering
+from ecqx.results.tables.collected import Collected, method_label, of_task, once, tasks_of
+
+DROPS = (0.0, 0.005, 0.01, 0.02, 0.05)
+NOTE = (
+    "Size at which the front of a seed falls to full precision of that seed minus the loss: "
+    "linear in accuracy over log size between the runs that no other run of the method dominates. "
+    "A seed has no such size if its front never reaches that accuracy (not reached), or if its "
+    "smallest run is still better (still above: the size would be smaller than any measured); "
+    "nothing is extrapolated, and the mean is over the other seeds. Size: the whole decodable "
+    "bitstream, 1 kB = 1000 bytes; ratio: full-precision size over it. "
+)
+
+
+def build(collected: Collected) -> pd.DataFrame:
+    """Size at equal loss of accuracy over seeds.
+
+    Returns
+    -------
+    DataFrame
+        dataset, model, method, drop (of accuracy, as a fraction); size_bytes and compression_ratio
+        as ``_mean`` and ``_half_width``; n (seeds with a size), not_reached, still_above,
+        without_front (no ok run), seeds (of the task). The four counts add up to the seeds that the
+        method was run with.
+    """
+    runs = collected.runs
+    statistics.require_columns(runs, ["accuracy_fp32", "size_fp32_bytes"], "runs")
+    seeds = runs.groupby([*statistics.TASK, "seed"], sort=False, observed=True)
+    full = seeds[["accuracy_fp32", "size_fp32_bytes"]].first()
+    rows = []
+    for key, front in statistics.seed_fronts(runs).items():
+        dataset, model, method, seed = key
+        accuracy, size = full.loc[(dataset, model, seed)]
+        targets = accuracy - np.array(DROPS)
+        reached = front.size_at(targets)
+        for drop, target, found in zip(DROPS, targets, reached, strict=True):
+            measured = front.size.size > 0
+            rows.append(
+                {
+                    "dataset": dataset, "model": model, "method": method, "drop": drop,
+                    "size_bytes": found, "compression_ratio": size / found,
+                    "not_reached": int(measured and target > front.accuracy[-1]),
+                    "still_above": int(measured and target < front.accuracy[0]),
+                    "without_front": int(not measured),
+                }
+            )  # fmt: skip
+    table = pd.DataFrame(rows)
+    keys = [*statistics.TASK, "method", "drop"]
+    counts = table.groupby(keys)[["not_reached", "still_above", "without_front"]].sum()
+    means = statistics.aggregate(table, keys, ["size_bytes", "compression_ratio"])
+    means = means.rename(columns={"size_bytes_n": "n"}).drop(columns="compression_ratio_n")
+    result = means.merge(counts.reset_index(), on=keys, validate="one_to_one")
+    result["seeds"] = collected.seeds_of(result)
+    return collected.in_order(result, "method", "drop")
+
+
+def document(table: pd.DataFrame) -> rendering.Document:
+    """A section per task: a row per method and loss."""
+    sections = []
+    for task in tasks_of(table):
+        rows = of_task(table, task)
+        cells = [_cells(row) for row in rows.to_dict("records")]
+        breaks = frozenset(np.flatnonzero(~rows["method"].duplicated()).tolist())
+        headers = ["Method", "Loss [points]", "Size [kB]", "Ratio [–]", "Not reached",
+                   "Still above"]  # fmt: skip
+        label = style.task_label(*task)
+        sections.append(rendering.Section(label, headers, once(cells, 1), names=1, breaks=breaks))
+    seeds = table.groupby(statistics.TASK)["seeds"].first()
+    note = NOTE + rendering.interval_note(seeds)
+    return rendering.Document("equal_accuracy", "Size at equal accuracy", note, sections)
+
+
+def _cells(row: dict) -> list[str]:
+    size = row["size_bytes_mean"], row["size_bytes_half_width"], row["n"]
+    ratio = row["compression_ratio_mean"], row["compression_ratio_half_width"], row["n"]
+    not_reached = row["not_reached"] + row["without_front"]
+    return [
+        method_label(row["method"]),
+        rendering.number(row["drop"], 100, 1),
+        rendering.measure(size, 1e-3, 2, seeds=row["seeds"]),
+        rendering.measure(ratio, 1, 1),
+        f"{not_reached} of {row['seeds']}" if not_reached else rendering.EMPTY,
+        f"{row['still_above']} of {row['seeds']}" if row["still_above"] else rendering.EMPTY,
+    ]

@@ -1,0 +1,62 @@
+"""Accuracy at equal size: what each method keeps at common compression ratios."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ecqx.results import statistics, style
+from ecqx.results.tables import rendering
+from ecqx.results.tables.collected import Collected, method_label, of_task, tasks_of
+
+NOTE = (
+    "Test accuracy [%] at common compression ratios (full-precision size over the size of the "
+    "whole bitstream; the R10 series of preferred numbers), read off the front of each seed: "
+    "linear in accuracy over log size between the runs that no other run of the method dominates, "
+    "level from the most accurate run to the largest measured. Outside of what was measured a "
+    "front is undefined (n/a): nothing is extrapolated. "
+)
+
+
+def build(collected: Collected) -> pd.DataFrame:
+    """Accuracy at common ratios over seeds.
+
+    Returns
+    -------
+    DataFrame
+        dataset, model, ratio, size_bytes (full-precision size over ratio), method; accuracy and
+        accuracy_change as ``_mean``, ``_half_width`` and ``_n``; seeds (of the task). Ratios at
+        which at least one method is defined.
+    """
+    keys = [*statistics.TASK, "ratio", "method"]
+    values = ["accuracy", "accuracy_change"]
+    table = statistics.aggregate(collected.at_ratios, keys, values)
+    full = collected.runs.groupby(statistics.TASK, sort=False, observed=True)["size_fp32_bytes"]
+    tasks = pd.MultiIndex.from_frame(table[statistics.TASK])
+    table.insert(3, "size_bytes", full.first().loc[tasks].to_numpy() / table["ratio"])
+    table["seeds"] = collected.seeds_of(table)
+    return collected.in_order(table, "ratio", "method")
+
+
+def document(table: pd.DataFrame) -> rendering.Document:
+    """A section per task: a row per ratio, a column per method."""
+    sections = []
+    for task in tasks_of(table):
+        rows = of_task(table, task)
+        methods = style.method_order(rows["method"])
+        cells = []
+        for ratio, group in rows.groupby("ratio"):
+            own = group.set_index("method")
+            cells.append(
+                [f"{ratio:g}", rendering.number(group["size_bytes"].iloc[0], 1e-3)]
+                + [_cell(own.loc[method]) for method in methods]
+            )
+        headers = ["Ratio [–]", "Size [kB]", *map(method_label, methods)]
+        sections.append(rendering.Section(style.task_label(*task), headers, cells, names=0))
+    seeds = table.groupby(statistics.TASK)["seeds"].first()
+    note = NOTE + rendering.interval_note(seeds)
+    return rendering.Document("equal_size", "Accuracy at equal size", note, sections)
+
+
+def _cell(row: pd.Series) -> str:
+    interval = row["accuracy_mean"], row["accuracy_half_width"], row["accuracy_n"]
+    return rendering.measure(interval, 100, 1, seeds=row["seeds"])

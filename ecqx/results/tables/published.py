@@ -1,0 +1,147 @@
+"""Published figures beside those measured here.
+
+A published value is *verified* if it was read in the publication itself or in its abstract, and
+*unverified* otherwise; the table says which. Published and measured tasks differ: only orders of
+magnitude compare.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from ecqx.results import statistics, style
+from ecqx.results.tables import operating_points, rendering
+from ecqx.results.tables.collected import Collected, Unavailable, method_label, once
+
+VERIFIED, UNVERIFIED = "verified", "unverified"
+
+
+class Published(NamedTuple):
+    """One figure of a publication, and the criterion under which it is measured here.
+
+    Attributes
+    ----------
+    method : str
+        The method here that it speaks of.
+    quantity : str
+        The measure of operating_points.csv that it is compared with.
+    criterion : str
+        The criterion of operating_points.csv.
+    value : float
+    status : str
+        "verified" or "unverified".
+    source, scope : str
+        Where it is published, and what it was measured on.
+    """
+
+    method: str
+    quantity: str
+    criterion: str
+    value: float
+    status: str
+    source: str
+    scope: str
+
+
+_ECQX = "Becking et al., arXiv 2109.04236, abstract"
+_ECQX_SCOPE = (
+    "largest ratio reported while model performance is maintained or even improved, 2 to 5 bit; "
+    "among others Speech Commands and CIFAR-10"
+)
+PUBLISHED = tuple(
+    Published("ecqx", "compression_ratio", criterion, 103.0, VERIFIED, _ECQX, _ECQX_SCOPE)
+    for criterion in ("no_degradation", "within_half_a_point", "within_1_point", "within_2_points")
+)
+NOTE = (
+    "The best operating point of the method at any bit width, chosen as in the operating points "
+    "by bit width, beside what was published; none: no point qualifies. Verified: read in the "
+    "publication or its abstract; unverified: not read there. The published networks and data are "
+    "others and larger: only orders of magnitude compare. Small networks hold a larger share of "
+    "parameters that stay in floating point, which bounds their ratio. "
+)
+_CRITERIA = {
+    "no_degradation": "no degradation",
+    "within_half_a_point": "within 0.5 points",
+    "within_1_point": "within 1 point",
+    "within_2_points": "within 2 points",
+}
+
+
+def build(collected: Collected, published: tuple[Published, ...] = PUBLISHED) -> pd.DataFrame:
+    """Published values beside the best of each task.
+
+    Returns
+    -------
+    DataFrame
+        method, criterion, quantity, published, status, source, scope; dataset, model, bits, points,
+        measured_mean, measured_half_width, n, seeds (missing where no point qualifies).
+
+    Raises
+    ------
+    Unavailable
+        None of the methods was run.
+    """
+    table = operating_points.build(collected)
+    rows = []
+    for entry in published:
+        own = table[(table["method"] == entry.method) & (table["criterion"] == entry.criterion)]
+        for task, group in own.groupby(statistics.TASK, sort=False):
+            # A point that all seeds have is before one that only some have.
+            best = group.sort_values(["n", f"{entry.quantity}_mean"], ascending=False).iloc[0]
+            rows.append(
+                {
+                    "method": entry.method,
+                    "criterion": entry.criterion,
+                    "quantity": entry.quantity,
+                    "published": entry.value,
+                    "status": entry.status,
+                    "source": entry.source,
+                    "scope": entry.scope,
+                }
+                | dict(zip(statistics.TASK, task, strict=True))
+                | {
+                    "bits": best["bits"] if best["n"] else pd.NA,
+                    "points": best["points"],
+                    "measured_mean": best[f"{entry.quantity}_mean"],
+                    "measured_half_width": best[f"{entry.quantity}_half_width"],
+                    "n": best["n"],
+                    "seeds": best["seeds"],
+                }
+            )
+    if not rows:
+        raise Unavailable("no method with a published figure was run")
+    return pd.DataFrame(rows).astype({"bits": "Int64"})
+
+
+def document(table: pd.DataFrame) -> rendering.Document:
+    """One section per method: published value, its status, and each task's."""
+    sections = []
+    for method, rows in table.groupby("method", sort=False):
+        cells = [_cells(row) for row in rows.to_dict("records")]
+        headers = ["Criterion", "Published ratio [–]", "Status", "Task", "Operating point",
+                   "Bits", "Ratio here [–]"]  # fmt: skip
+        breaks = frozenset(
+            place for place, new in enumerate(~rows["criterion"].duplicated()) if new
+        )
+        sections.append(rendering.Section(method_label(method), headers, once(cells, 3), 5, breaks))
+    sources = sorted(set(zip(table["source"], table["scope"], strict=True)))
+    note = NOTE + " ".join(f"{source}: {scope}." for source, scope in sources)
+    seeds = table.groupby(statistics.TASK)["seeds"].first()
+    note += " " + rendering.interval_note(seeds)
+    return rendering.Document("published", "Published and measured", note, sections)
+
+
+def _cells(row: dict) -> list[str]:
+    measured = row["measured_mean"], row["measured_half_width"], row["n"]
+    unverified = "" if row["status"] == VERIFIED else " (?)"
+    return [
+        _CRITERIA[row["criterion"]],
+        f"{row['published']:g}{unverified}",
+        row["status"],
+        style.task_label(row["dataset"], row["model"]),
+        row["points"],
+        rendering.EMPTY if pd.isna(row["bits"]) else str(row["bits"]),
+        rendering.measure(measured, 1, 1, seeds=row["seeds"]),
+    ]

@@ -1,0 +1,207 @@
+"""One content, two forms: a document of tables as Markdown, and as LaTeX in the booktabs style.
+
+Cells are plain text as a reader sees it (``98.41 ± 0.84``, ``–`` for nothing); each form writes it
+in its own way.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ecqx.results.statistics import CONFIDENCE, Interval
+
+EMPTY = "–"
+UNDEFINED = "n/a"
+ENOUGH_SEEDS = 3
+_FIT = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
+_ROWS_PER_FLOAT = 42  # what fits on a page in \scriptsize with its caption
+_MARKDOWN_SPECIAL = re.compile(r"[|~*<]")  # ~ twice in a name would strike it through
+_MINUS = re.compile(r"(?<![\w~.])-(?=\d)")
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "–": "--",
+    "≥": r"$\geq$",
+    "|": r"$|$",
+    "<": r"$<$",
+    ">": r"$>$",
+    "ε": r"$\varepsilon$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+} | {character: "\\" + character for character in "&%$#_{}"}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of a document.
+
+    Attributes
+    ----------
+    title : str
+    headers : sequence of str
+    rows : list of lists of str, one cell per header
+    names : int
+        How many leading columns hold names and are set to the left; numbers are set to the right.
+    breaks : set of int
+        Rows before which a new group begins.
+    """
+
+    title: str
+    headers: Sequence[str]
+    rows: list[list[str]]
+    names: int
+    breaks: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Document:
+    """What one table file says.
+
+    Attributes
+    ----------
+    name : str
+        That of the files.
+    title : str
+    note : str
+        What the numbers mean, with units, n and how points were chosen.
+    sections : list of Section
+    """
+
+    name: str
+    title: str
+    note: str
+    sections: list[Section] = field(default_factory=list)
+
+
+def number(value: float, factor: float = 1.0, digits: int = 2, signed: bool = False) -> str:
+    """``value`` times ``factor`` with fixed digits; an undefined one is ``n/a``."""
+    if value is None or not math.isfinite(value):
+        return UNDEFINED
+    rounded = round(value * factor, digits) + 0.0  # adding 0 takes the sign of -0 away
+    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}"
+
+
+def measure(
+    interval: Interval | tuple[float, float, int],
+    factor: float = 1.0,
+    digits: int = 2,
+    signed: bool = False,
+    seeds: int | None = None,
+) -> str:
+    """Mean ± half width; ``[k of n]`` behind it if only k of ``seeds`` have a value."""
+    mean, half_width, n = interval
+    if not math.isfinite(mean):
+        return UNDEFINED
+    missing = f" [{int(n)} of {int(seeds)}]" if seeds is not None and n < seeds else ""
+    text = f"{number(mean, factor, digits, signed)} ± {number(half_width, factor, digits)}"
+    return text + missing
+
+
+def p_value(value: float) -> str:
+    """A p-value with three digits, ``<0.001`` below."""
+    if math.isfinite(value) and value < 0.0005:
+        return "<0.001"
+    return number(value, digits=3)
+
+
+def interval_note(seeds: Sequence[int]) -> str:
+    """How to read ``±``, with a warning where tasks have too few ``seeds`` (one count per task)."""
+    text = (
+        f"Mean ± half width of the {CONFIDENCE * 100:.0f} % t-interval over seeds (half width n/a "
+        "below two values; [k of n]: only k of n seeds have a value; n/a: none has)."
+    )
+    few = sorted({int(count) for count in seeds if count < ENOUGH_SEEDS})
+    if few:
+        text += (
+            f" Some tasks have {' or '.join(map(str, few))} seed(s) only: their intervals say "
+            "little or nothing."
+        )
+    return text
+
+
+def to_markdown(document: Document) -> str:
+    """The document as Markdown: what it says, then a heading and a pipe table per section."""
+    parts = [f"# {document.title}", document.note]
+    for section in document.sections:
+        cells = [list(section.headers), *section.rows]
+        cells = [[_MARKDOWN_SPECIAL.sub(r"\\\g<0>", cell) for cell in row] for row in cells]
+        widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(section.headers))]
+        rule = [
+            "-" * width if i < section.names else "-" * (width - 1) + ":"
+            for i, width in enumerate(widths)
+        ]
+        lines = [
+            f"| {' | '.join(map(str.ljust, row, widths))} |" for row in [cells[0], rule, *cells[1:]]
+        ]
+        parts += [f"## {section.title}", "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_latex(document: Document) -> str:
+    """The document as LaTeX: a ``table*`` per section, tall ones continued in a further one.
+
+    The note is the caption of the first; the others refer to it. The including document needs
+    ``\\usepackage{booktabs, graphicx}`` and UTF-8 input (the default since 2018). Tables that are
+    wider than the page are shrunk to it.
+    """
+    parts = ["% needs \\usepackage{booktabs, graphicx}"]
+    first = None
+    for section in document.sections:
+        for start in range(0, len(section.rows), _ROWS_PER_FLOAT) or [0]:
+            label = f"tab:{_slug(document.name)}-{_slug(section.title)}"
+            label += f"-{start // _ROWS_PER_FLOAT + 1}" if start else ""
+            title = section.title + (" (continued)" if start else "")
+            caption = _escape(f"{document.title}: {title}.")
+            if first is None:
+                first = label
+                caption += " " + _escape(document.note)
+            else:
+                caption += rf" As Table~\ref{{{first}}}."
+            parts.append(_float(section, start, caption, label))
+    if not document.sections:
+        parts.append("% " + document.note)
+    return "\n\n".join(parts) + "\n"
+
+
+def _float(section: Section, start: int, caption: str, label: str) -> str:
+    body = []
+    for place, row in enumerate(section.rows[start : start + _ROWS_PER_FLOAT], start):
+        if place in section.breaks and place > start:
+            body.append(r"\addlinespace[2pt]")
+        body.append(" & ".join(map(_escape, row)) + r" \\")
+    alignment = "l" * section.names + "r" * (len(section.headers) - section.names)
+    return "\n".join(
+        [
+            r"\begin{table*}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\label{{{label}}}",
+            r"\scriptsize",
+            r"\setlength{\tabcolsep}{3pt}",
+            _FIT,
+            rf"\begin{{tabular}}{{{alignment}}}",
+            r"\toprule",
+            " & ".join(map(_escape, section.headers)) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table*}",
+        ]
+    )
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _escape(text: str) -> str:
+    """``text`` with the characters that LaTeX reads as commands made literal."""
+    pieces = _MINUS.split(text)
+    return "$-$".join("".join(_SPECIAL.get(c, c) for c in piece) for piece in pieces)

@@ -1,0 +1,82 @@
+"""Sanity check of explainers: do their maps change when layers are randomised?
+
+Source: Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ecqx.results import statistics, style
+from ecqx.results.tables import rendering
+from ecqx.results.tables.collected import Collected, Unavailable, of_task, once, tasks_of
+
+_NEEDED = [*statistics.TASK, "seed", "explainer", "layers_randomised", "layer", "metric", "signed",
+           "mean"]  # fmt: skip
+NOTE = (
+    "Consistency of the maps of the trained network with those after its layers were initialised "
+    "anew, one after the other from the output towards the input (signed maps): after the first "
+    "layer, after half of them, and after all. An explainer whose maps stay alike explains the "
+    "input rather than the network. "
+)
+
+
+def build(collected: Collected) -> pd.DataFrame:
+    """Consistency by the number of randomised layers, over seeds.
+
+    Returns
+    -------
+    DataFrame
+        dataset, model, explainer, metric, signed, layers_randomised, layer (the last one), layers
+        (of the network); mean, half_width, n; seeds (of the task).
+
+    Raises
+    ------
+    Unavailable
+        No randomisation was collected.
+    """
+    rows = collected.randomisation
+    if rows is None or rows.empty:
+        raise Unavailable("no randomisation of layers was collected")
+    statistics.require_columns(rows, _NEEDED, "randomisation")
+    keys = [*statistics.TASK, "explainer", "metric", "signed", "layers_randomised", "layer"]
+    table = statistics.aggregate(rows, keys, ["mean"])
+    table = table.rename(
+        columns={"mean_mean": "mean", "mean_half_width": "half_width", "mean_n": "n"}
+    )
+    layers = table.groupby(statistics.TASK, observed=True)["layers_randomised"].transform("max")
+    table.insert(7, "layers", layers)
+    table["seeds"] = collected.seeds_of(table)
+    return collected.in_order(table, "explainer", "metric", "signed", "layers_randomised")
+
+
+def document(table: pd.DataFrame) -> rendering.Document:
+    """A section per task: a row per explainer and metric."""
+    sections = []
+    for task in tasks_of(table):
+        rows = of_task(table, task)
+        rows = rows[rows["signed"].astype(bool)]
+        layers = int(rows["layers"].iloc[0])
+        shown = sorted({1, -(-layers // 2), layers})
+        cells, breaks = [], set()
+        for (explainer, metric), own in rows.groupby(["explainer", "metric"], sort=False):
+            if not cells or cells[-1][0] != style.label(explainer):
+                breaks.add(len(cells))
+            by_layer = own.set_index("layers_randomised")
+            cells.append([style.label(explainer), style.label(metric)])
+            cells[-1] += [_cell(by_layer, count) for count in shown]
+        headers = ["Explainer", "Metric", *(f"{count} of {layers} layers" for count in shown)]
+        label = style.task_label(*task)
+        sections.append(
+            rendering.Section(label, headers, once(cells, 1), 2, breaks=frozenset(breaks))
+        )
+    note = NOTE + rendering.interval_note(table.groupby(statistics.TASK)["seeds"].first())
+    return rendering.Document("sanity", "Randomised layers", note, sections)
+
+
+def _cell(by_layer: pd.DataFrame, count: int) -> str:
+    if count not in by_layer.index:
+        return rendering.UNDEFINED
+    row = by_layer.loc[count]
+    interval = row["mean"], row["half_width"], row["n"]
+    return rendering.measure(interval, 1, 3, seeds=row["seeds"])
