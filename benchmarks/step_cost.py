@@ -3,9 +3,10 @@
     python -m benchmarks.step_cost [--models mlp_gsc ...] [--pairs 15] [--threads 1] [--device cpu]
 
 A plain step (forward, backward, Adam) and a step of the method take turns on the same model and
-minibatch in the same process; the ratio is the median over the pairs, so that a machine whose speed
-drifts distorts both alike. Prints a table, then one JSON line per row. Then where the time of
-an ECQx step goes, and how much memory it needs beyond a plain step.
+minibatches in the same process; the ratio is the median over the pairs, so that a machine whose
+speed drifts distorts both alike. Prints a table, then where the time of an ECQx step goes, in
+forward-and-backward passes (LRP needs at least one more of them, the floor), and how much memory
+it needs beyond a plain step; then one JSON line per row.
 """
 
 from __future__ import annotations
@@ -90,15 +91,13 @@ def seconds(run, device: str) -> float:
     return time.perf_counter() - start
 
 
-def ratio(plain, other, batch, pairs: int, device: str, group: int) -> float:
-    """Median over pairs of the other's time to the plain step's, ``group`` steps at a time."""
-    for _ in range(group):
-        plain.step(*batch)
-        other.step(*batch)
+def ratio(plain, other, batches, pairs: int, device: str) -> float:
+    """Median over pairs of the other's time to the plain one's, a step for each minibatch."""
 
     def steps(training):
-        return seconds(lambda: [training.step(*batch) for _ in range(group)], device)
+        return seconds(lambda: [training.step(*batch) for batch in batches], device)
 
+    steps(plain), steps(other)
     return statistics.median(steps(other) / steps(plain) for _ in range(pairs))
 
 
@@ -161,16 +160,15 @@ def main() -> None:
         shape, classes, size = CASES[name]
         torch.manual_seed(0)
         model = models.get(name).build(shape, classes).to(options.device)
-        batch = (
-            torch.randn(size, *shape, device=options.device),
-            torch.arange(size, device=options.device) % classes,
-        )
+        labels = torch.arange(size, device=options.device) % classes
+        # as many as one measurement of relevance is used for, at most
+        batches = [(torch.randn(size, *shape, device=options.device), labels) for _ in range(4)]
+        batch = batches[0]
         weight_bytes = 4 * sum(w.numel() for w in quantizable(model).values())
         for method in ("ecq", "ecqx", "ecqx_every_4th"):
             plain = Plain(copy.deepcopy(model))
             other = Quantized(copy.deepcopy(model), method)
-            group = 4 if method == "ecqx_every_4th" else 1
-            value = ratio(plain, other, batch, options.pairs, options.device, group)
+            value = ratio(plain, other, batches, options.pairs, options.device)
             rows.append(
                 {
                     "model": name,

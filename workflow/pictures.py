@@ -1,18 +1,40 @@
-"""Figures as files."""
+"""Figures as files: how they are called, and their captions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ecqx.results import style
-
 FORMATS = ("pdf", "png")
 
 
-def write(figure: Figure, paths: Iterable[str]) -> None:
-    """Write a figure to every path, in the format that the path's suffix names."""
-    for path in map(Path, paths):
-        path.write_bytes(style.render(figure, path.suffix.removeprefix(".")))
+def file_name(figure: str, width: str) -> str:
+    """Name of a figure's files without suffix: the one for a page bears the figure's own name."""
+    return figure if width == "page" else f"{figure}-{width}"
+
+
+def write(figure: Figure, folder: Path, name: str) -> None:
+    """Write a figure in every format."""
+    from ecqx.results import style
+
+    for suffix in FORMATS:
+        (folder / f"{name}.{suffix}").write_bytes(style.render(figure, suffix))
+
+
+def caption(figure: str, text: str, notes: Mapping[str, str]) -> str:
+    """A section of captions.md.
+
+    Parameters
+    ----------
+    figure : the name of the figure.
+    text : what it shows, as in the report.
+    notes : width -> the small print of that figure, with n and what the bars are.
+    """
+    lines = [f"## {figure}", "", " ".join(text.split())]
+    if len(set(notes.values())) == 1:
+        notes = {" and ".join(notes): next(iter(notes.values()))}
+    for width, note in notes.items():
+        lines += ["", f"*In the figure ({width}):* {note}"]
+    return "\n".join(lines) + "\n"

@@ -12,17 +12,7 @@ from ecqx.results import statistics
 
 SOURCE = "p_relevance"
 _SETTING = [*statistics.TASK, "bits", "p_lam"]
-_WITHOUT = "none (ECQ)"
-
-
-def by_source(runs: pd.DataFrame) -> pd.DataFrame:
-    """``runs`` with ECQx split into one method per source of relevance, named after it.
-
-    For figures and tables that tell methods apart: ``ECQx, lrp``, ``ECQx, shuffled`` ...
-    """
-    statistics.require_columns(runs, [SOURCE], "runs")
-    named = runs[SOURCE].notna()
-    return runs.assign(method=runs["method"].where(~named, "ECQx, " + runs[SOURCE].astype(str)))
+WITHOUT = "none (ECQ)"
 
 
 def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFrame:
@@ -40,8 +30,8 @@ def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFra
     DataFrame
         dataset, model, bits, p_lam, against (source, or "none (ECQ)"); accuracy of the reference;
         accuracy_difference, at the same lam; matched_difference, at the same size: the other's
-        accuracy is read off its own runs of that seed, bits and task, linearly between their log
-        sizes (undefined outside their range); size_ratio, the reference's size over the other's.
+        accuracy is read off its front of that seed, bits and task (:class:`statistics.Front`;
+        undefined outside the sizes of its runs); size_ratio, the reference's size over the other's.
         Each as ``_mean``, ``_half_width`` (95 % t-interval over seeds) and ``_n``. Runs that are
         not ok are undefined and lower ``_n``.
 
@@ -54,7 +44,7 @@ def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFra
     needed = [*_SETTING, "seed", "method", "status", "accuracy", "size_bytes", SOURCE]
     statistics.require_columns(runs, needed, "runs")
     runs = runs[runs["method"].isin(["ecq", "ecqx"])]
-    runs = runs.assign(against=runs[SOURCE].where(runs["method"] == "ecqx", _WITHOUT))
+    runs = runs.assign(against=runs[SOURCE].where(runs["method"] == "ecqx", WITHOUT))
     cell = [*_SETTING, "seed", "against"]
     if runs.duplicated(cell).any():
         twice = runs.loc[runs.duplicated(cell), cell].iloc[0].to_dict()
@@ -67,12 +57,14 @@ def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFra
     rows = []
     for against, others in runs[runs["against"] != reference].groupby("against", sort=False):
         pairs = own.merge(others, on=[*_SETTING, "seed"], suffixes=("", "_other"))
-        fronts = {key: front for key, front in others.groupby([*statistics.TASK, "bits", "seed"])}
+        fronts = {
+            key: statistics.Front.of(front["accuracy"], front["size_bytes"])
+            for key, front in others.groupby([*statistics.TASK, "bits", "seed"])
+        }
+        cells = pairs[[*statistics.TASK, "bits", "seed"]].itertuples(index=False, name=None)
         matched = [
-            _accuracy_at(fronts[tuple(pair[:4])], pair[4])
-            for pair in pairs[[*statistics.TASK, "bits", "seed", "size_bytes"]].itertuples(
-                index=False, name=None
-            )
+            fronts[cell].accuracy_at([size])[0]
+            for cell, size in zip(cells, pairs["size_bytes"], strict=True)
         ]
         rows.append(
             pairs[[*_SETTING, "seed", "accuracy"]].assign(
@@ -86,17 +78,6 @@ def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFra
         raise ValueError(f"runs: nothing to compare {reference!r} with")
     measures = ["accuracy", "accuracy_difference", "matched_difference", "size_ratio"]
     return statistics.aggregate(pd.concat(rows), [*_SETTING, "against"], measures)
-
-
-def _accuracy_at(front: pd.DataFrame, size: float) -> float:
-    """Accuracy of a front at a size, linear in log size; NaN outside its range."""
-    front = front.dropna(subset=["accuracy", "size_bytes"]).sort_values("size_bytes")
-    if front.empty or not np.isfinite(size):
-        return float("nan")
-    sizes = np.log(front["size_bytes"].to_numpy(float))
-    return float(
-        np.interp(np.log(size), sizes, front["accuracy"], left=float("nan"), right=float("nan"))
-    )
 
 
 def to_markdown(table: pd.DataFrame) -> str:

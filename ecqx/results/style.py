@@ -1,8 +1,10 @@
 """One look for all figures: sizes, fonts, and a colour, marker and line style per method.
 
-Colours are those of Okabe and Ito ("Color Universal Design", 2008), safe for the colour-blind;
-since several of them share a lightness, every method has its own marker and line style as well and
-is told apart in grey.
+The colours of the known methods were chosen together: any two differ in lightness by 7 or more
+(CIELAB L*), so that they stay apart in grey, and in colour by 20 or more, as seen with normal
+vision and with each of the three dichromacies (Machado et al., "A Physiologically-based Model for
+Simulation of Color Vision Deficiency", 2009). Methods that match attributions while they train are
+darker relatives of those they are built on. Markers and line styles tell methods apart once more.
 """
 
 from __future__ import annotations
@@ -12,19 +14,24 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
-COLUMN_WIDTH = 3.35  # inches, one column of a two-column page
-PAGE_WIDTH = 6.9  # inches, both columns
-FONT_SIZE = 8.0  # points
-SMALL_FONT_SIZE = 7.0  # points: ticks, legends, notes
+WIDTHS = {"page": 6.9, "column": 3.35}  # inches: both columns of a two-column page, or one
+FONT_SIZE = 7.5  # points
+SMALL_FONT_SIZE = 6.5  # points: ticks, legends
+NOTE_FONT_SIZE = 6.0  # points: small print below the panels, numbers inside them
+DOTS_PER_INCH = 200  # of a PNG, and of raster parts of a PDF
 
 RC = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same glyphs everywhere
     "font.size": FONT_SIZE,
     "axes.titlesize": FONT_SIZE,
+    "axes.titlepad": 4.0,
     "axes.labelsize": FONT_SIZE,
+    "axes.labelpad": 2.0,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -32,15 +39,22 @@ RC = {
     "axes.axisbelow": True,
     "grid.color": "0.9",
     "grid.linewidth": 0.5,
+    "hatch.linewidth": 0.5,
     "xtick.labelsize": SMALL_FONT_SIZE,
     "ytick.labelsize": SMALL_FONT_SIZE,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "xtick.minor.width": 0.4,
     "ytick.minor.width": 0.4,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "xtick.major.pad": 2.0,
+    "ytick.major.pad": 2.0,
     "legend.fontsize": SMALL_FONT_SIZE,
     "legend.frameon": False,
-    "lines.linewidth": 1.0,
+    "lines.linewidth": 0.9,
     "lines.markersize": 4.0,
     "pdf.fonttype": 42,  # TrueType: text stays text, which publishers ask for (Type 3 is refused)
     "ps.fonttype": 42,
@@ -57,29 +71,42 @@ class MethodStyle(NamedTuple):
 
 
 _KNOWN = {
-    "uniform_ptq": MethodStyle("Uniform PTQ", "#56B4E9", "v", (0, (1, 1))),
-    "uniform": MethodStyle("Uniform QAT", "#0072B2", "s", (0, (5, 1.5))),
-    "ecq": MethodStyle("ECQ", "#009E73", "^", (0, (3, 1, 1, 1))),
-    "ecqx": MethodStyle("ECQx", "#D55E00", "o", "-"),
-    "wcam": MethodStyle("WCAM", "#CC79A7", "D", (0, (3, 1, 1, 1, 1, 1))),
-    "nncodec": MethodStyle("NNCodec", "#E69F00", "P", (0, (7, 2, 1.5, 2))),
+    "uniform_ptq": MethodStyle("Uniform PTQ", "#98c4fd", "v", (0, (1, 1))),
+    "uniform": MethodStyle("Uniform QAT", "#0b70e5", "s", (0, (5, 1.5))),
+    "ecq": MethodStyle("ECQ", "#29ad5b", "^", (0, (3, 1, 1, 1))),
+    "ecqx": MethodStyle("ECQx", "#c1180c", "o", "-"),
+    "wcam": MethodStyle("WCAM", "#a974a4", "D", (0, (3, 1, 1, 1, 1, 1))),
+    "ecq_wcam": MethodStyle("ECQ+WCAM", "#0b5b4e", "<", (0, (6, 1))),
+    "ecqx_wcam": MethodStyle("ECQx+WCAM", "#5e0001", "X", (0, (2, 1))),
+    "nncodec": MethodStyle("NNCodec", "#e89f27", "P", (0, (7, 2, 1.5, 2))),
 }
-# For methods that this file does not know. The yellow of Okabe and Ito is too light on white; the
-# others are taken from Tol's muted scheme, made to the same end.
-_SPARE_COLORS = ("#332288", "#882255", "#999933", "#000000", "#7F7F7F", "#44AA99", "#AA4499")
-_SPARE_MARKERS = ("X", "<", ">", "h", "p", "d", "*", "8")
-_SPARE_LINESTYLES = ((0, (4, 1)), (0, (2, 1)), (0, (6, 1, 1, 1)), (0, (1, 2)), (0, (8, 2)))
+# For methods that this file does not know.
+_SPARE_COLORS = ("#000000", "#8a8a8a", "#7a7a00", "#5a3fc0", "#ff8fa3", "#00b3b3", "#6b4423")
+_SPARE_MARKERS = ("h", ">", "p", "d", "*", "8", "H")
+_SPARE_LINESTYLES = ((0, (4, 1)), (0, (8, 2)), (0, (6, 1, 1, 1)), (0, (1, 2)), (0, (10, 1)))
 
-_LABELS = {
+_EXPLAINERS = {
     "lrp": "LRP",
+    "lrp_epsilon_plus_flat": "LRP ε-plus-flat",
+    "lrp_epsilon_alpha2_beta1_flat": "LRP ε-α2β1-flat",
     "grad_cam": "Grad-CAM",
     "gradient_x_input": "Gradient × input",
+    "integrated_gradients": "Integrated gradients",
+    "smoothgrad": "SmoothGrad",
+    "excitation_backprop": "Excitation backprop",
+    "rap": "RAP",
+}
+_METRICS = {
     "cosine": "Cosine similarity",
+    "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
     "ssim": "SSIM",
-    "topk_iou": "Top-10 % overlap (IoU)",
+    "topk_iou": "Top-10 % IoU",
+    "normalised_l2": "Normalised L2",
     "auc": "ROC-AUC",
     "pointing_game": "Pointing game",
+    "relevance_mass": "Relevance mass",
+    "relevance_rank": "Relevance rank",
 }
 
 
@@ -90,7 +117,7 @@ def context():
 
 def label(name: str) -> str:
     """Readable name of an explainer or a metric; unknown ones lose their underscores only."""
-    return _LABELS.get(name, name.replace("_", " "))
+    return _EXPLAINERS.get(name) or _METRICS.get(name) or name.replace("_", " ")
 
 
 def task_label(dataset: str, model: str) -> str:
@@ -100,8 +127,22 @@ def task_label(dataset: str, model: str) -> str:
 
 def method_order(methods: Iterable[str]) -> list[str]:
     """Distinct methods in the order of legends and tables: known ones first, others sorted."""
-    methods = set(methods)
-    return [name for name in _KNOWN if name in methods] + sorted(methods - _KNOWN.keys())
+    return _ordered(methods, _KNOWN)
+
+
+def explainer_order(explainers: Iterable[str]) -> list[str]:
+    """Distinct explainers in the order of panels: known ones first, others sorted."""
+    return _ordered(explainers, _EXPLAINERS)
+
+
+def metric_order(metrics: Iterable[str]) -> list[str]:
+    """Distinct metrics, consistency before localisation: known ones first, others sorted."""
+    return _ordered(metrics, _METRICS)
+
+
+def _ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    names = set(names)
+    return [name for name in known if name in names] + sorted(names.difference(known))
 
 
 def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
@@ -125,10 +166,8 @@ def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
     return styles
 
 
-def render(figure: Figure, format: str, dpi: int = 200) -> bytes:
+def render(figure: Figure, format: str, dpi: int = DOTS_PER_INCH) -> bytes:
     """The figure as the bytes of a ``pdf`` or ``png`` file; the same figure gives the same bytes.
-
-    The first call fixes the layout of the figure, which every format then shares.
 
     Parameters
     ----------
@@ -139,12 +178,13 @@ def render(figure: Figure, format: str, dpi: int = 200) -> bytes:
     """
     if format not in ("pdf", "png"):
         raise ValueError(f"format: {format!r} is neither 'pdf' nor 'png'")
-    # The creation date would make every file differ from the last one.
-    metadata = {"CreationDate": None} if format == "pdf" else None
     buffer = io.BytesIO()
     with context():
-        if (layout := figure.get_layout_engine()) is not None:
-            layout.execute(figure)  # as costly as the drawing: once is enough
-            figure.set_layout_engine("none")
-        figure.savefig(buffer, format=format, dpi=dpi, metadata=metadata)
+        figure.dpi = dpi
+        # Figure.savefig would draw everything once more before it writes.
+        if format == "pdf":
+            # The creation date would make every file differ from the last one.
+            FigureCanvasPdf(figure).print_pdf(buffer, metadata={"CreationDate": None})
+        else:
+            FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()

@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from tests.workflow.conftest import ROOT
-from workflow import command_line, rows, run_table, sources, stale_lock, validation
+from workflow import command_line, rows, run_table, sources, stale_lock, table_checks, validation
 
 
 def test_points_are_products_of_blocks_in_order():
@@ -55,8 +56,6 @@ def test_chunks_keep_order_and_lose_nothing():
     ],
 )
 def test_numbers_as_text_are_told_how_to_be_written(text, written):
-    import yaml
-
     grids = {"ecq": [{"lam": text}]}
     (line,) = validation._numbers_as_text("ecq", grids["ecq"])
     assert written in line and repr(text) in line
@@ -144,7 +143,8 @@ def test_rows_come_back_as_written(tmp_path):
         "dataset": "d", "model": "m", "method": "x", "point": "a~0.1", "seed": 3,
         "status": "ok", "params": {"a": 0.1, "flag": True}, "train_s": 0.25,
     }  # fmt: skip
-    metrics = dict.fromkeys(rows.RUN_COLUMNS[7:-1], 1 / 3)
+    record["peak_memory_bytes"] = 2**29
+    metrics = dict.fromkeys(rows.RUN_COLUMNS[7:-3], 1 / 3) | {"flips": 0.25}
     row = rows.run_row(record, metrics)
     other = rows.run_row(record | {"params": {"bits": 4}}, metrics | {"accuracy": float("nan")})
     rows.write_runs(tmp_path / "runs.csv", [row, other])
@@ -152,3 +152,67 @@ def test_rows_come_back_as_written(tmp_path):
     assert list(first) == [*rows.RUN_COLUMNS, "p_a", "p_bits", "p_flag"]
     assert float(first["accuracy"]) == 1 / 3 and first["p_a"] == "0.1" and first["bits"] == ""
     assert second["accuracy"] == "" and second["bits"] == second["p_bits"] == "4"
+    assert first["flips"] == "0.25" and int(first["peak_memory_bytes"]) == 2**29
+
+
+SCHEMAS = yaml.safe_load((ROOT / "workflow/schemas/tables.schema.yaml").read_text())
+
+
+def test_every_table_has_a_schema_for_each_of_its_columns():
+    assert list(SCHEMAS)[2:] == list(rows.COLUMNS)
+    for table, columns in rows.COLUMNS.items():
+        assert tuple(SCHEMAS[table]["properties"]) == columns
+    assert tuple(SCHEMAS["runs"]["properties"]) == rows.RUN_COLUMNS
+
+
+def attribution(**changes):
+    row = {
+        "dataset": "d", "model": "m", "method": "1e5", "point": "True", "seed": "3",
+        "explainer": "e", "metric": "cosine", "subset": "all", "signed": "True",
+        "mean": "-0.25", "std": "", "n": "1", "degenerate": "0",
+    }  # fmt: skip
+    return row | changes
+
+
+def test_sound_rows_pass_and_names_that_look_like_numbers_stay_names():
+    sound = [attribution(), attribution(signed="False", mean="1e-08", std="0.1", n="40")]
+    table_checks.check_columns("attributions", sound, SCHEMAS["attributions"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n": "-1"}, "n: -1 is less than the minimum of 0"),
+        ({"n": "2.5"}, "n: 2.5 is not of type 'integer'"),
+        ({"mean": "high"}, "mean: 'high' is not of type"),
+        ({"signed": "yes"}, "signed: 'yes' is not of type 'boolean'"),
+        ({"subset": "some"}, r"subset: 'some' is not one of \['all', 'both_correct'\]"),
+        ({"explainer": ""}, "explainer: '' should be non-empty"),
+        ({"degenerate": ""}, "degenerate: None is not of type 'integer'"),
+        ({"degenerate": None}, "degenerate: the row has no such column"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_row(changes, message):
+    table = [attribution(), attribution(seed="4", **changes)]
+    with pytest.raises(ValueError, match=f"attributions: d/m/1e5/True/4: {message}"):
+        table_checks.check_columns("attributions", table, SCHEMAS["attributions"])
+
+
+def test_a_run_with_a_network_has_all_of_its_measures():
+    row = dict.fromkeys(rows.RUN_COLUMNS, 1) | {
+        "dataset": "d", "model": "m", "method": "x", "point": "p", "status": "ok", "flips": 0.5,
+    }  # fmt: skip
+    table_checks.check_runs([row], SCHEMAS["runs"])
+    table_checks.check_runs([row | {"status": "diverged", "flips": None}], SCHEMAS["runs"])
+    for changes, message in [
+        ({"flips": None}, "flips: None is not of type 'number'"),
+        ({"flips": 1.5}, "flips: 1.5 is greater than the maximum of 1"),
+        ({"peak_memory_bytes": 0.5}, "peak_memory_bytes: 0.5 is not of type"),
+    ]:
+        with pytest.raises(ValueError, match=f"d/m/x/p/1: {message}"):
+            table_checks.check_runs([row, row | changes], SCHEMAS["runs"])
+
+
+def test_rows_with_columns_of_another_table_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="explainer"):
+        rows.write("layers", tmp_path / "layers.csv", [{"explainer": "e"}])

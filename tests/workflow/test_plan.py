@@ -71,6 +71,17 @@ def test_points_are_shared_out_to_jobs(checkout):
     assert "compress_digits_residual_cnn_ecq_2" not in jobs
 
 
+def test_a_data_set_and_a_model_are_one_file_each(checkout):
+    checkout.write("ecqx/tasks/datasets/mine.py", '"""Mine."""\n\n\ndef prepare(seed, root): ...\n')
+    checkout.write("ecqx/tasks/models/net.py", '"""Mine."""\n\n\ndef build(shape, n): ...\n')
+    task = DEFAULT["task_settings"]["digits"] | {"dataset": "mine", "model": "net"}
+    config = {"tasks": ["mine"], "methods": ["uniform"], "task_settings": {"mine": task}}
+    checkout.write("mine.yaml", yaml.safe_dump(config))
+    done = checkout.snakemake("collect", "--dry-run", "--configfile", "mine.yaml")
+    jobs = job_counts(done.stdout)
+    assert jobs["prepare_data"] == 1 and jobs["compress_mine_net_uniform_0"] == 3, done.stdout
+
+
 def test_figures_from_copied_tables_plan_no_training(checkout):
     tables = checkout.folder / "results/tables"
     tables.mkdir(parents=True)

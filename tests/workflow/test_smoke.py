@@ -59,9 +59,10 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def without_time(path):
-    """Rows of a table as they are written, without the timing column."""
-    return [{name: text for name, text in row.items() if name != "train_s"} for row in read(path)]
+def without_costs(path):
+    """Rows of a table as they are written, without what differs from run to run."""
+    costs = ("train_s", "peak_memory_bytes")
+    return [{name: text for name, text in row.items() if name not in costs} for row in read(path)]
 
 
 def smoke_config(checkout):
@@ -100,7 +101,8 @@ def test_outputs(smoke_run):
     for suffix in ("csv", "md", "tex"):
         assert (results / f"tables/summary.{suffix}").stat().st_size > 0
     names = ["accuracy_vs_size", "accuracy_vs_sparsity", "localisation_vs_size"]
-    names += [f"consistency_vs_size-{m}" for m in ("cosine", "spearman", "ssim", "topk_iou")]
+    default = yaml.safe_load((smoke_run.folder / "config/default.yaml").read_text())
+    names += [f"consistency_vs_size-{metric}" for metric in default["evaluation"]["metrics"]]
     for name in [*names, "gallery-digits-residual_cnn"]:
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -108,7 +110,7 @@ def test_outputs(smoke_run):
 
 def test_attributions_hold_runs_and_anchors(smoke_run):
     table = read(smoke_run.results / "tables/attributions.csv")
-    assert tuple(table[0]) == rows.ATTRIBUTION_COLUMNS
+    assert tuple(table[0]) == rows.COLUMNS["attributions"]
     methods = {row["method"] for row in table}
     assert methods == {*smoke_config(smoke_run)["grids"], "identical", "retrained", "random"}
     cosine = {
@@ -116,12 +118,48 @@ def test_attributions_hold_runs_and_anchors(smoke_run):
             float(row["mean"])
             for row in table
             if row["method"] == method and row["metric"] == "cosine" and row["subset"] == "all"
-            and row["signed"] == "True" and row["explainer"] == "lrp"
+            and row["signed"] == "True" and row["explainer"] == "lrp_epsilon_plus_flat"
         ]
         for method in ("identical", "random")
     }  # fmt: skip
     assert cosine["identical"] == pytest.approx([1.0, 1.0])
     assert max(cosine["random"]) < 0.9
+
+
+def test_extra_tables_agree_with_the_runs(smoke_run):
+    tables = smoke_run.results / "tables"
+    found = {name: read(tables / f"{name}.csv") for name in rows.COLUMNS}
+    runs = read(tables / "runs.csv")
+    for name in ("predictions", "layers", "relevance"):
+        assert tuple(found[name][0]) == rows.COLUMNS[name]
+    # neither asked for, nor anything to tell
+    assert found["randomisation"] == found["skipped"] == []
+    keys = ("dataset", "model", "method", "point", "seed")
+
+    def of(table, run):
+        return [row for row in found[table] if all(row[key] == run[key] for key in keys)]
+
+    for run in runs:
+        classes = of("predictions", run)
+        assert [row["class"] for row in classes] == [str(digit) for digit in range(10)]
+        for column in ("accuracy", "accuracy_fp32"):
+            hits = sum(int(row["n"]) * float(row[column]) for row in classes)
+            total = sum(int(row["n"]) for row in classes)
+            assert hits / total == pytest.approx(float(run[column]))
+        layers = of("layers", run)
+        assert [int(row["position"]) for row in layers] == list(range(len(layers)))
+        weights = sum(int(row["weights"]) for row in layers)
+        zeros = sum(int(row["weights"]) * float(row["sparsity"]) for row in layers)
+        assert zeros / weights == pytest.approx(float(run["sparsity"]))
+        bits = sum(int(row["weights"]) * float(row["entropy_bits"]) for row in layers)
+        assert bits / 8 == pytest.approx(float(run["entropy_bytes"]))
+        assert 0 <= float(run["flips"]) <= 1
+        # two networks cannot differ in accuracy by more than they differ in predictions
+        gap = abs(float(run["accuracy"]) - float(run["accuracy_fp32"]))
+        assert gap <= float(run["flips"]) + 1e-9
+    names = list(dict.fromkeys(row["tensor"] for row in of("layers", runs[0])))
+    seeds = smoke_config(smoke_run)["seeds"]
+    assert [row["tensor"] for row in found["relevance"][::10]] == names * len(seeds)
 
 
 def test_record_of_a_run(smoke_run):
@@ -131,6 +169,8 @@ def test_record_of_a_run(smoke_run):
     assert record["budget"]["epochs"] == 1 and record["epoch"] == 1
     assert record["versions"]["torch"] and "git" in record
     assert record["status"] == "ok" and record["train_s"] > 0
+    if sys.platform.startswith("linux"):
+        assert record["peak_memory_bytes"] > 2**27
 
 
 def test_every_job_leaves_a_log_and_a_benchmark(smoke_run):
@@ -168,7 +208,7 @@ def test_edited_baseline_plans_its_own_runs(finished):
         ("ecqx/evaluation/consistency.py", "anchors", "compress_digits_residual_cnn_ecq_0"),
         ("ecqx/tasks/models/residual_cnn.py", "pretrain", "prepare_data"),
         ("ecqx/tasks/datasets/digits.py", "prepare_data", None),
-        ("ecqx/results/tables.py", "tables", "collect"),
+        ("ecqx/results/tables/summary.py", "tables", "collect"),
         ("workflow/scripts/evaluate.py", "evaluate_digits_residual_cnn_ecq_0", "pretrain"),
     ],
 )
@@ -230,10 +270,12 @@ def test_cores_and_shares_of_points_change_nothing(smoke_run, finished):
     for path in artefacts:
         twin = smoke_run.results / path.relative_to(finished.results)
         assert path.read_bytes() == twin.read_bytes(), path
-    for name in ("runs.csv", "attributions.csv"):
-        lines = without_time(finished.results / "tables" / name)
+    for name in ("runs.csv", *(f"{table}.csv" for table in rows.COLUMNS)):
+        if name == "skipped.csv":  # of no seed
+            continue
+        lines = without_costs(finished.results / "tables" / name)
         assert lines == [
-            row for row in without_time(smoke_run.results / "tables" / name) if row["seed"] == "0"
+            row for row in without_costs(smoke_run.results / "tables" / name) if row["seed"] == "0"
         ]
 
 
@@ -255,7 +297,8 @@ def test_new_baseline_is_one_file_and_a_grid(finished):
     folder = finished.results / RUNS / "fixed_step/step~5.0/seed~0"
     assert (folder / "model.nnc").read_bytes() == b""
     assert "exceeds every weight" in json.loads((folder / "run.json").read_text())["reason"]
-    assert not read(folder / "attributions.csv")
+    for table in ("attributions", "predictions", "layers"):
+        assert not read(folder / f"{table}.csv")
     assert "fixed_step" in (finished.results / "tables/summary.csv").read_text()
     # and the second call plans nothing
     assert finished.plan() == {}

@@ -1,101 +1,100 @@
-# Every figure as PDF and PNG, made of the collected tables. The gallery shows maps of the first
-# seed too; where the tables are all that is at hand, it is left out.
+# Every figure as PDF and PNG, at page and at column width, in one job: starting up takes longer
+# than most of them. What a figure is made of must be known before; one whose files are missing,
+# where the tables are all that is at hand, is left out and the log says so.
 
 METRICS = config["evaluation"]["metrics"]
-LOCALISATION = config["evaluation"]["localisation"]
-GALLERY = f"{RESULTS}/figures/gallery-{{dataset}}-{{model}}"
+
+
+def swept(parameter):
+    """Whether a method has operating points with several values of a parameter."""
+    return any(
+        len({point[parameter] for point in points.values() if parameter in point}) > 1
+        for points in POINTS.values()
+    )
+
+
+def gallery_of(task):
+    """What the gallery of a task is made of, beside the maps of the runs."""
+    patterns = f"{PRETRAINED}/reference.npz", GALLERY_SAMPLES
+    return [of_gallery_seed(pattern, task) for pattern in patterns]
+
+
+def task_name(task):
+    return f"{task['dataset']}-{task['model']}"
+
 
 # Where ECQx is run with several sources of relevance, they are compared with each other.
 CONTROLS = len({point.get("relevance") for point in POINTS.get("ecqx", {}).values()}) > 1
+CONTROLS_TABLES = [f"{RESULTS}/tables/controls.{suffix}" for suffix in ("csv", "md")]
 
-FIGURES = (
-    figure("accuracy_vs_size")
-    + figure("accuracy_vs_sparsity")
-    + [path for metric in METRICS for path in figure(f"consistency_vs_size-{metric}")]
-    + (figure("localisation_vs_size") if LOCALISATION else [])
-    + (figure("controls") if CONTROLS else [])
-    + [
-        path
-        for task in TASKS.values()
-        if not FROM_TABLES or Path(of_gallery_seed(GALLERY_SAMPLES, task)).is_file()
-        for path in figure(f"gallery-{task['dataset']}-{task['model']}")
-    ]
-)
+GALLERY_TASKS = {
+    label: task
+    for label, task in TASKS.items()
+    if not FROM_TABLES or all(Path(path).is_file() for path in gallery_of(task))
+}
+FIGURE_TABLES = {"layers": "layers", "relevance_vs_magnitude": "relevance"}
+LEFT_OUT = {
+    f"gallery-{task_name(task)}": f"there are no maps of {task_name(task)}"
+    for label, task in TASKS.items()
+    if label not in GALLERY_TASKS
+} | {
+    name: f"there is no {EXTRA_TABLES[table]}"
+    for name, table in FIGURE_TABLES.items()
+    if not extra_tables(table)
+}
 
+FIGURE_NAMES = [
+    "accuracy_vs_size",
+    "accuracy_vs_sparsity",
+    *(f"consistency_vs_size-{metric}" for metric in METRICS),
+    *(["localisation_vs_size"] if config["evaluation"]["localisation"] else []),
+    *(f"accuracy_vs_consistency-{metric}" for metric in METRICS[:1]),
+    *(["metric_correlations"] if METRICS else []),
+    *(name for name in FIGURE_TABLES if name not in LEFT_OUT),
+    *(f"sensitivity-{parameter}" for parameter in ("lam", "p") if swept(parameter)),
+    "training_cost",
+    "ranks",
+    *(["controls"] if CONTROLS else []),
+    *(f"gallery-{task_name(task)}" for task in GALLERY_TASKS.values()),
+]
 
-localrules:
-    figures,
+FIGURES = [path for name in FIGURE_NAMES for path in figure(name) + figure(f"{name}-column")] + [
+    f"{RESULTS}/figures/captions.md"
+]
 
 
 rule figures:
     input:
-        FIGURES,
-
-
-rule accuracy_vs_size:
-    input:
-        runs=TABLES[0],
-        library=library("workflow/scripts/accuracy_vs_size.py"),
-    output:
-        captioned(figure("accuracy_vs_size"), "accuracy_vs_size"),
-    log:
-        f"{LOG}/figures/accuracy_vs_size.log",
-    benchmark:
-        f"{BENCHMARK}/figures/accuracy_vs_size.tsv"
-    script:
-        "../scripts/accuracy_vs_size.py"
-
-
-rule accuracy_vs_sparsity:
-    input:
-        runs=TABLES[0],
-        library=library("workflow/scripts/accuracy_vs_sparsity.py"),
-    output:
-        captioned(figure("accuracy_vs_sparsity"), "accuracy_vs_sparsity"),
-    log:
-        f"{LOG}/figures/accuracy_vs_sparsity.log",
-    benchmark:
-        f"{BENCHMARK}/figures/accuracy_vs_sparsity.tsv"
-    script:
-        "../scripts/accuracy_vs_sparsity.py"
-
-
-rule consistency_vs_size:
-    input:
+        **extra_tables(*FIGURE_TABLES.values()),
+        **({"controls": CONTROLS_TABLES[0]} if CONTROLS else {}),
         runs=TABLES[0],
         attributions=TABLES[1],
-        library=library("workflow/scripts/consistency_vs_size.py"),
-    output:
-        [
+        references=[gallery_of(task)[0] for task in GALLERY_TASKS.values()],
+        samples=[gallery_of(task)[1] for task in GALLERY_TASKS.values()],
+        maps=[
             path
-            for metric in METRICS
-            for path in captioned(figure(f"consistency_vs_size-{metric}"), "consistency_vs_size")
+            for path in run_paths("maps.npz", seeds=[GALLERY_SEED], tasks=GALLERY_TASKS)
+            if not FROM_TABLES or Path(path).is_file()
         ],
-    log:
-        f"{LOG}/figures/consistency_vs_size.log",
-    benchmark:
-        f"{BENCHMARK}/figures/consistency_vs_size.tsv"
-    params:
-        metrics=METRICS,
-    script:
-        "../scripts/consistency_vs_size.py"
-
-
-rule localisation_vs_size:
-    input:
-        runs=TABLES[0],
-        attributions=TABLES[1],
-        library=library("workflow/scripts/localisation_vs_size.py"),
+        captions=sorted({f"workflow/report/{name.partition('-')[0]}.rst" for name in FIGURE_NAMES}),
+        library=library("workflow/scripts/figures.py"),
     output:
-        captioned(figure("localisation_vs_size"), "localisation_vs_size"),
+        [path for name in FIGURE_NAMES for path in figure(f"{name}-column")],
+        [path for name in FIGURE_NAMES for path in captioned(figure(name), name.partition("-")[0])],
+        FIGURES[-1],
     log:
-        f"{LOG}/figures/localisation_vs_size.log",
+        f"{LOG}/figures.log",
     benchmark:
-        f"{BENCHMARK}/figures/localisation_vs_size.tsv"
+        f"{BENCHMARK}/figures.tsv"
     params:
-        metrics=LOCALISATION,
+        folder=f"{RESULTS}/figures",
+        names=FIGURE_NAMES,
+        left_out=LEFT_OUT,
+        galleries=[task_name(task) for task in GALLERY_TASKS.values()],
+        explainers=config["evaluation"]["explainers"],
+        seed=GALLERY_SEED,
     script:
-        "../scripts/localisation_vs_size.py"
+        "../scripts/figures.py"
 
 
 rule controls:
@@ -103,36 +102,15 @@ rule controls:
         runs=TABLES[0],
         library=library("workflow/scripts/controls.py"),
     output:
-        csv=f"{RESULTS}/tables/controls.csv",
+        csv=CONTROLS_TABLES[0],
         md=report(
-            f"{RESULTS}/tables/controls.md",
-            caption="../report/controls.rst",
+            CONTROLS_TABLES[1],
+            caption="../report/controls_table.rst",
             category="Tables",
         ),
-        figure=captioned(figure("controls"), "controls"),
     log:
-        f"{LOG}/figures/controls.log",
+        f"{LOG}/controls.log",
     benchmark:
-        f"{BENCHMARK}/figures/controls.tsv"
+        f"{BENCHMARK}/controls.tsv"
     script:
         "../scripts/controls.py"
-
-
-rule gallery:
-    input:
-        runs=TABLES[0],
-        reference=f"{PRETRAINED}/reference.npz".replace("{seed}", str(GALLERY_SEED)),
-        samples=GALLERY_SAMPLES.replace("{seed}", str(GALLERY_SEED)),
-        maps=gallery_maps,
-        library=library("workflow/scripts/gallery.py"),
-    output:
-        captioned([f"{GALLERY}.pdf", f"{GALLERY}.png"], "gallery"),
-    log:
-        f"{LOG}/figures/gallery-{{dataset}}-{{model}}.log",
-    benchmark:
-        f"{BENCHMARK}/figures/gallery-{{dataset}}-{{model}}.tsv"
-    params:
-        seed=GALLERY_SEED,
-        explainers=config["evaluation"]["explainers"],
-    script:
-        "../scripts/gallery.py"

@@ -8,15 +8,20 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from ecqx.results import style
 from ecqx.results.figures import panels
+from ecqx.results.figures.heatmaps import color_bar
+from ecqx.results.figures.layout import Page, wrap
 
 _COLORMAP = "RdBu_r"  # red: speaks for the class, blue: against; white is zero
-_OUTLINE = "#E69F00"
+_OUTLINE = "#e89f27"
+_SAMPLES_ACROSS = 5  # that a column has room for
+_GAP = 0.035  # inches between cells
+_BAR = 0.07  # inches, width of the colour bar
 
 
 def gallery(
@@ -27,12 +32,13 @@ def gallery(
     explainer: str,
     masks: np.ndarray | None = None,
     row_labels: Sequence[str] | None = None,
+    width: str = "page",
 ) -> Figure:
-    """Attribution maps: a row per sample; columns input, full precision, each method.
+    """Attribution maps of the same samples: input, full precision, and a run of each method.
 
     Every map is divided by its own largest absolute value and drawn in a diverging colour map that
-    is symmetric around zero: shapes can be compared, magnitudes cannot. A column's head gives size
-    and accuracy of the very run that is shown.
+    is symmetric around zero: shapes can be compared, magnitudes cannot. Beside the name of a method
+    stand size and accuracy of the very run that is shown.
 
     Parameters
     ----------
@@ -43,14 +49,16 @@ def gallery(
     selected : DataFrame
         The rows of one task of :func:`ecqx.results.statistics.matched_runs`.
     maps : mapping of str to ndarray, shape (n, H, W)
-        Signed maps per method. A method of ``selected`` that is absent here gets an empty column
-        that says so.
+        Signed maps per method. A method of ``selected`` that is absent here gets empty cells that
+        say so.
     explainer : str
-        Name of the explainer, for the title.
+        Name of the explainer, for the small print.
     masks : ndarray of bool, shape (n, H, W), optional
         Ground truth, drawn as an outline.
     row_labels : sequence of str, optional
-        Names of the rows, e.g. the class; shape (n,).
+        Names of the samples, e.g. the class; shape (n,).
+    width : {"page", "column"}
+        A column per network and a row per sample; or a row per network, for up to five samples.
 
     Raises
     ------
@@ -60,10 +68,11 @@ def gallery(
     images = np.asarray(images, dtype=float)
     if images.ndim != 4 or images.shape[0] == 0:
         raise ValueError(f"images: shape {images.shape}, expected (n, C, H, W), n > 0")
-    n, _, height, width = images.shape
+    n, _, image_height, image_width = images.shape
     for name, value in {"reference_maps": reference_maps, "masks": masks, **maps}.items():
-        if value is not None and np.shape(value) != (n, height, width):
-            raise ValueError(f"{name}: shape {np.shape(value)}, expected {(n, height, width)}")
+        expected = (n, image_height, image_width)
+        if value is not None and np.shape(value) != expected:
+            raise ValueError(f"{name}: shape {np.shape(value)}, expected {expected}")
     if row_labels is not None and len(row_labels) != n:
         raise ValueError(f"row_labels: {len(row_labels)} names for {n} samples")
     tasks = panels.tasks_of(selected)
@@ -74,67 +83,84 @@ def gallery(
         styles = style.method_styles(selected["method"])
         by_method = selected.set_index("method")
         first = selected.iloc[0]
-        columns = [
+        strips = [
             ("Input", None),
             (_head("Full precision", first["size_fp32_bytes"], first["accuracy_fp32"]),
              reference_maps),
         ]  # fmt: skip
         for method, look in styles.items():
             run = by_method.loc[method]
-            columns.append(
-                (_head(look.label, run["size_bytes"], run["accuracy"]), maps.get(method))
-            )
+            strips.append((_head(look.label, run["size_bytes"], run["accuracy"]), maps.get(method)))
+        samples = n if width == "page" else min(n, _SAMPLES_ACROSS)
         # Spectrograms are far from square: their cells are stretched to stay readable.
-        ratio = float(np.clip(height / width, 0.6, 1.6))
-        cell = (style.PAGE_WIDTH - 0.9) / len(columns)  # names of rows and colour bar take the rest
-        figure = Figure(figsize=(style.PAGE_WIDTH, n * cell * ratio + 1.15), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.0, hspace=0.0)
-        grid = figure.subplots(n, len(columns), squeeze=False)
-        for j, (head, column) in enumerate(columns):
-            for i in range(n):
-                axis = grid[i, j]
+        ratio = float(np.clip(image_height / image_width, 0.6, 1.6))
+        if width == "page":
+            page, names = _page_of_columns(len(strips), samples, ratio)
+            cells = page.grid[:, :-1].T
+        else:
+            page, names = _page_of_rows(len(strips), samples, ratio)
+            cells = page.grid[:, :-1]
+        for (name, column), line in zip(strips, cells, strict=True):
+            for i, axis in enumerate(line):
                 axis.set(xticks=[], yticks=[])
-                axis.set_box_aspect(ratio)
                 axis.grid(False)
                 axis.spines[:].set(visible=True, color="0.7", linewidth=0.4)
                 mask = None if masks is None else np.asarray(masks[i], dtype=bool)
-                if j == 0:
+                if name == "Input":
                     _draw_input(axis, images[i], mask)
                 elif column is None:
                     _draw_absent(axis)
                 else:
                     _draw_map(axis, np.asarray(column[i], dtype=float), mask)
-            grid[0, j].set_title(head, fontsize=style.SMALL_FONT_SIZE - 0.5, pad=3)
+            names(line[0], name, page)
         if row_labels is not None:
-            for i, name in enumerate(row_labels):
-                grid[i, 0].set_ylabel(name, fontsize=style.SMALL_FONT_SIZE)
-        figure.suptitle(
-            f"{style.task_label(*tasks[0])}: {style.label(explainer)}, seed {first['seed']}",
-            fontsize=style.FONT_SIZE,
-        )
-        bar = figure.colorbar(
-            ScalarMappable(Normalize(-1, 1), _COLORMAP), ax=grid, shrink=0.7, aspect=30, pad=0.01,
-            ticks=[-1, 0, 1],
-        )  # fmt: skip
-        bar.set_label("Attribution / max |attribution| [–]", fontsize=style.SMALL_FONT_SIZE)
-        bar.outline.set_linewidth(0.4)
-        panels.note(
-            figure,
-            "Heads: artefact size (1 kB = 1000 bytes) and test accuracy of the run shown (n = 1).",
-            "Each map is normalised by its own maximum of |attribution|; red speaks for the class, "
-            "blue against it.",
+            for name, axis in zip(row_labels, cells[0], strict=False):
+                if width == "page":
+                    axis.set_ylabel(name, fontsize=style.SMALL_FONT_SIZE)
+                else:
+                    page.title(axis, name)
+        scale = Normalize(-1, 1)
+        color_bar(page.stretch(-1), scale, _COLORMAP, "Attribution\n/ its maximum [–]")
+        return page.finish(
+            [],
+            f"{style.task_label(*tasks[0])}, {style.label(explainer)}, seed {first['seed']}: size "
+            "and test accuracy of the very run that is shown (n = 1), of sizes as equal as the "
+            f"operating points allow. {panels.UNITS_NOTE}",
+            "Each map is divided by its own largest |attribution|: shapes compare, magnitudes do "
+            "not. Red speaks for the class, blue against it.",
             "Outline: ground-truth mask." if masks is not None else "",
         )
-        return figure
+
+
+def _page_of_columns(strips: int, samples: int, ratio: float):
+    """A column per network, its head above."""
+    page = Page("page", [1.0] * samples, [None] * strips + [_BAR], gap=_GAP, aspect=ratio)
+
+    def names(axis: Axes, head: str, page: Page) -> None:
+        size = style.NOTE_FONT_SIZE
+        lines = [wrap(line, page.panel_width, size) for line in head.replace("+", "+ ").split("\n")]
+        axis.set_title("\n".join(lines).replace("+ ", "+"), fontsize=size, pad=2.5)
+
+    return page, names
+
+
+def _page_of_rows(strips: int, samples: int, ratio: float):
+    """A row per network, its head on the left."""
+    page = Page("column", [1.0] * strips, [None] * samples + [_BAR], gap=_GAP, aspect=ratio)
+
+    def names(axis: Axes, head: str, page: Page) -> None:
+        axis.text(
+            0, 0.5, head, ha="right", va="center", fontsize=style.NOTE_FONT_SIZE, linespacing=1.15,
+            transform=axis.transAxes + ScaledTranslation(-4 / 72, 0, axis.figure.dpi_scale_trans),
+        )  # fmt: skip
+
+    return page, names
 
 
 def _head(name: str, size_bytes: float, accuracy: float) -> str:
-    lines = [name]
     if np.isfinite(size_bytes) and np.isfinite(accuracy):
-        lines += [panels.kilobytes(size_bytes), f"{accuracy * 100:.1f} %"]
-    else:
-        lines += ["no result", ""]
-    return "\n".join(lines)
+        return "\n".join([name, panels.kilobytes(size_bytes), f"{accuracy * 100:.1f} %"])
+    return f"{name}\nno result"
 
 
 def _draw_input(axis: Axes, image: np.ndarray, mask: np.ndarray | None) -> None:

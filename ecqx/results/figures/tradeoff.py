@@ -10,13 +10,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from ecqx.results import statistics, style
 from ecqx.results.figures import panels
+from ecqx.results.figures.layout import Page, grid_of_blocks
 
-_ZOOM_BELOW = 5.0  # percentage points below full precision that the lower row shows
-_COLUMNS = 3  # tasks side by side
+_ZOOM_BELOW = 5.0  # percentage points below full precision that the second panel shows
+_FRONT_COLOR, _FRONT_WIDTH = "0.84", 4.5  # of the front of all methods: beneath everything
+_CROWDED = 100  # operating points of a task; with more, only fronts are drawn in full
+_LANE_LINE = 0.12  # share of a panel's height for a line of the lane of runs without a result
+_LANE_ENTRIES = 4  # methods side by side in it
 
 
 @dataclass(frozen=True)
@@ -29,116 +32,148 @@ class _Abscissa:
 
 
 def _percent_axis(axis: Axes, values: np.ndarray) -> None:
-    axis.set_xlim(*panels.limits(values, least=2.0))
+    panels.linear_axis(axis, *panels.limits(values, least=2.0), which="x")
 
 
 _SIZE = _Abscissa("size_bytes", 1 / panels.KILOBYTE, "Size [kB]", 1.0, panels.size_axis)
 _SPARSITY = _Abscissa("sparsity", 100.0, "Sparsity [%]", -1.0, _percent_axis)
 
 
-def accuracy_vs_size(runs: pd.DataFrame) -> Figure:
-    """Test accuracy [%] against artefact size [kB, log], a column of two panels per task.
+def accuracy_vs_size(runs: pd.DataFrame, width: str = "page") -> Figure:
+    """Test accuracy [%] against artefact size [kB, log]: two panels per task.
 
-    The upper panel shows everything, the lower one the last points below full precision. Per
-    method: a marker per operating point at its mean over seeds with 95 % t-intervals both ways,
-    every seed as a faint marker, and a line through the points that no other point *of the method*
-    dominates; points off that line are hollow. Points that no point of any method dominates carry a
-    black rim. Full precision is a line with its interval and its size is in the heading. Runs
-    without a result are counted at the bottom, since they have no size.
+    One panel shows everything, the other the last points below full precision. Per method: a
+    marker per operating point at its mean over seeds, and a line through the points that no other
+    point *of the method* dominates, with 95 % t-intervals both ways; points off that line are
+    small and hollow, without interval. Single seeds are faint markers. A broad grey line joins the
+    points that no point of any method dominates. Full precision is a line with its interval, its
+    size is in the heading. Runs without a result are counted at the bottom: they have no size.
 
     Parameters
     ----------
     runs : DataFrame
         As runs.csv.
+    width : {"page", "column"}
+        Tasks side by side, or below each other.
     """
-    return _tradeoff(runs, _SIZE)
+    return _tradeoff(runs, _SIZE, width)
 
 
-def accuracy_vs_sparsity(runs: pd.DataFrame) -> Figure:
+def accuracy_vs_sparsity(runs: pd.DataFrame, width: str = "page") -> Figure:
     """Test accuracy [%] against the share of zero weights [%]; drawn as accuracy_vs_size.
 
     Here the fronts are those of high accuracy and high sparsity.
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv.
+    runs, width
+        As for accuracy_vs_size.
     """
-    return _tradeoff(runs, _SPARSITY)
+    return _tradeoff(runs, _SPARSITY, width)
 
 
-def _tradeoff(runs: pd.DataFrame, x: _Abscissa) -> Figure:
+def _tradeoff(runs: pd.DataFrame, x: _Abscissa, width: str) -> Figure:
     with style.context():
         points = statistics.aggregate_points(runs)
         references = statistics.full_precision(runs)
         styles = style.method_styles(runs["method"])
         tasks = panels.tasks_of(runs)
-        columns = min(_COLUMNS, max(1, len(tasks)))
-        blocks = -(-len(tasks) // columns) or 1
-        around = 0.9 if columns > 1 else 1.6  # legend and note need more lines in a column
-        figure = Figure(
-            figsize=(panels.width_of(columns), around + 3.4 * blocks), layout="constrained"
-        )
-        grid = figure.subplots(2 * blocks, columns, squeeze=False, height_ratios=[1.15, 1] * blocks)
-        for index in range(blocks * columns):
-            block, column = divmod(index, columns)
-            upper, lower = grid[2 * block, column], grid[2 * block + 1, column]
+        if not tasks:
+            return panels.nothing(width, "no runs")
+        page, pairs = _pairs(width, len(tasks))
+        for index, (upper, lower, row) in enumerate(pairs):
             if index >= len(tasks):
-                panels.empty_panel(upper, "" if tasks else "no runs")
+                panels.empty_panel(upper, "")
                 panels.empty_panel(lower, "")
                 continue
             task = tasks[index]
             reference = panels.of_task(references, task).iloc[0]
-            here = _drawn(panels.of_task(points, task), x)
-            seeds = panels.of_task(runs, task)
-            seeds = seeds[seeds["status"] == "ok"].assign(
-                x=lambda frame: frame[x.column].astype(float) * x.factor,
-                y=lambda frame: frame["accuracy"].astype(float) * 100,
-            )
-            for axis in (upper, lower):
-                panels.seed_cloud(axis, seeds, "x", "y", styles)
-                _draw_methods(axis, here, styles)
-                _draw_reference(axis, reference)
-                x.arrange(axis, np.concatenate([here["x"], seeds["x"]]))
-                axis.set_xlabel("")
-                axis.set_ylabel("Accuracy [%]" if column == 0 else "")
-            upper.set_title(_heading(task, reference), fontsize=style.SMALL_FONT_SIZE)
-            upper.tick_params(labelbottom=False)
-            lower.set_xlabel(x.label)
-            full = float(reference["accuracy_mean"]) * 100
-            values = np.concatenate([here["y"], seeds["y"], [full]])
-            low, high = panels.limits(values, least=0.5)
-            _accuracy_limits(upper, low, high)
-            _missing_lane(upper, here, styles, low, high)
-            if np.isfinite(full):
-                near = values[values >= full - _ZOOM_BELOW]
-                _accuracy_limits(lower, full - _ZOOM_BELOW - 0.2, panels.limits(near, least=0.5)[1])
+            if row is None:
+                page.title(upper, _heading(task, reference))
             else:
-                _accuracy_limits(lower, low, high)
-        handles = panels.method_handles(styles) + [
-            Line2D([], [], color="0.3", ls="-", lw=0.9, label="Full precision"),
-            _rim_handle("0.75", "black", "On the front of all"),
-            _rim_handle("0.6", "0.6", "On its method's front"),
-            _rim_handle("white", "0.5", "Off the front"),
-        ]
-        panels.legend(figure, handles)
+                page.title_row(row, _heading(task, reference).replace("\n", "; "))
+            here = _drawn(panels.of_task(points, task), x)
+            seeds = _seeds(panels.of_task(runs, task), x)
+            if len(here) > _CROWDED:
+                seeds = seeds.iloc[:0]
+            _draw_task(upper, lower, here, seeds, reference, styles, x)
+            lower.set_xlabel(x.label)
+            if row is None:
+                upper.tick_params(labelbottom=False)
+                first = upper in page.grid[:, 0]
+                for axis in (upper, lower):
+                    axis.set_ylabel("Accuracy [%]" if first else "")
+            else:
+                upper.set_ylabel("Accuracy [%]")
+                upper.set_xlabel(x.label if row == len(page.grid) - 1 else "")
+                lower.set_xlabel(x.label if row == len(page.grid) - 1 else "")
+        crowded = points.groupby(statistics.TASK, observed=True).size().max() > _CROWDED
         drawn = [*points["accuracy_n"], *references["accuracy_n"]]
-        panels.note(
-            figure,
-            panels.statistics_note(drawn),
-            "Fronts are of means; a point with a run that gave no result is off the front.",
-            f"Lower row: the range from {_ZOOM_BELOW:g} points below full precision.",
-            "1 kB = 1000 bytes.",
+        handles = panels.method_handles(styles) + [
+            Line2D([], [], color="0.3", lw=0.9, label="Full precision (FP32)"),
+            Line2D([], [], color=_FRONT_COLOR, lw=_FRONT_WIDTH, label="Front of all methods"),
+            Line2D(
+                [],
+                [],
+                ls="none",
+                marker="o",
+                markerfacecolor="white",
+                markeredgecolor="0.4",
+                markeredgewidth=0.7,
+                markersize=2.5,
+                label="Off its method's front",
+            ),
+        ]
+        where = "Lower row" if width == "page" else "Right"
+        return page.finish(
+            handles,
+            panels.seeds_note(drawn),
+            "Faint: single seeds."
+            if not crowded
+            else f"Single seeds and intervals are left out of tasks with more than {_CROWDED} "
+            "operating points.",
+            "Fronts are of means; a point with a run that gave no result is off the front."
+            if not points["complete"].all()
+            else "",
+            f"{where}: from {_ZOOM_BELOW:g} points below full precision.",
+            panels.UNITS_NOTE if x is _SIZE else "",
             panels.absence_note(runs, styles),
         )
-        return figure
 
 
-def _rim_handle(face: str, edge: str, label: str):
-    return Line2D(
-        [], [], ls="none", marker="o", markerfacecolor=face, markeredgecolor=edge,
-        markeredgewidth=1.0, markersize=4.5, label=label,
-    )  # fmt: skip
+def _pairs(width: str, tasks: int) -> tuple[Page, list]:
+    """A page and, per task, its two panels and the row that holds both, if they share one."""
+    if width == "column":
+        page = Page(width, [1.15] * tasks, 2)
+        return page, [(*page.grid[row], row) for row in range(tasks)]
+    blocks, columns = grid_of_blocks(tasks, 3)
+    page = Page(width, [1.45, 1.35] * blocks, columns)
+    pairs = []
+    for index in range(blocks * columns):
+        block, column = divmod(index, columns)
+        pairs.append((page.grid[2 * block, column], page.grid[2 * block + 1, column], None))
+    return page, pairs
+
+
+def _draw_task(
+    upper: Axes, lower: Axes, here: pd.DataFrame, seeds: pd.DataFrame, reference: pd.Series,
+    styles: dict, x: _Abscissa,
+) -> None:  # fmt: skip
+    full, full_width = reference["accuracy_mean"] * 100, reference["accuracy_half_width"] * 100
+    for axis in (upper, lower):
+        panels.seed_cloud(axis, seeds, "x", "y", styles)
+        _draw_methods(axis, here, styles)
+        panels.level(axis, full, full_width, "0.3")
+        x.arrange(axis, np.concatenate([here["x"], seeds["x"]]))
+    values = np.concatenate([here["y"], seeds["y"], [full]])
+    low, high = panels.limits(values, least=0.5)
+    _accuracy_limits(upper, low, high)
+    _missing_lane(upper, here, styles, low)
+    if np.isfinite(full):
+        near = values[values >= full - _ZOOM_BELOW]
+        _accuracy_limits(lower, full - _ZOOM_BELOW - 0.2, panels.limits(near, least=0.5)[1])
+    else:
+        _accuracy_limits(lower, low, high)
 
 
 def _heading(task: tuple[str, str], reference: pd.Series) -> str:
@@ -147,7 +182,15 @@ def _heading(task: tuple[str, str], reference: pd.Series) -> str:
         return f"{panels.heading(task)}\nfull precision unknown"
     interval = f" ± {width:.1f}" if np.isfinite(width) else ""
     size = panels.kilobytes(reference["size_bytes_mean"])
-    return f"{panels.heading(task)}\nfull precision {mean:.1f}{interval} %, {size}"
+    return f"{panels.heading(task)}\nFP32: {mean:.1f}{interval} %, {size}"
+
+
+def _seeds(runs: pd.DataFrame, x: _Abscissa) -> pd.DataFrame:
+    """Single runs in axis units; those without a result are left out."""
+    runs = runs[runs["status"] == "ok"]
+    return runs.assign(
+        x=runs[x.column].astype(float) * x.factor, y=runs["accuracy"].astype(float) * 100
+    )
 
 
 def _drawn(points: pd.DataFrame, x: _Abscissa) -> pd.DataFrame:
@@ -173,66 +216,60 @@ def _drawn(points: pd.DataFrame, x: _Abscissa) -> pd.DataFrame:
 
 
 def _draw_methods(axis: Axes, points: pd.DataFrame, styles: dict) -> None:
+    crowded = len(points) > _CROWDED
+    best = points[points["all_front"]].sort_values("x")
+    axis.plot(
+        best["x"], best["y"], color=_FRONT_COLOR, lw=_FRONT_WIDTH, solid_capstyle="round",
+        zorder=1.2, gid="front",
+    )  # fmt: skip
     for method, look in styles.items():
         own = points[(points["method"] == method) & np.isfinite(points["x"] + points["y"])]
         own = own.sort_values("x")
         line = own[own["own_front"]]
         axis.plot(line["x"], line["y"], color=look.color, ls=look.linestyle, zorder=2)
-        axis.errorbar(
-            own["x"], own["y"], xerr=own["x_bar"], yerr=own["y_bar"], fmt="none",
-            ecolor=look.color, elinewidth=0.7, capsize=1.2, capthick=0.6, alpha=0.8, zorder=2.2,
-        )  # fmt: skip
-        for frame, face, edge in (
-            (own[~own["own_front"]], "white", look.color),
-            (own[own["own_front"] & ~own["all_front"]], look.color, look.color),
-            (own[own["all_front"]], look.color, "black"),
+        if not crowded:
+            panels.bars(axis, line["x"], line["y"], line["x_bar"], line["y_bar"], look.color)
+        for frame, face, edge, size in (
+            (own[~own["own_front"]], "white", look.color, 1.2 if crowded else 2.5),
+            (line, look.color, look.color, 3.0 if crowded else 4.0),
         ):
             axis.plot(
                 frame["x"], frame["y"], ls="none", marker=look.marker, markerfacecolor=face,
-                markeredgecolor=edge, markeredgewidth=0.8, zorder=3,
+                markeredgecolor=edge, markeredgewidth=0.7, markersize=size, zorder=3, gid="points",
             )  # fmt: skip
-
-
-def _draw_reference(axis: Axes, reference: pd.Series) -> None:
-    mean, width = reference["accuracy_mean"] * 100, reference["accuracy_half_width"] * 100
-    if np.isfinite(mean):
-        axis.axhline(mean, color="0.3", lw=0.9, zorder=1)
-    if np.isfinite(width):
-        axis.axhspan(mean - width, mean + width, color="0.3", alpha=0.12, lw=0, zorder=0.5)
 
 
 def _accuracy_limits(axis: Axes, low: float, high: float) -> None:
     """Limits and ticks in per cent; there is no accuracy above 100 %."""
     high = min(high, 100 + 0.03 * (100 - low))
-    ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    axis.set_ylim(low, high)
-    axis.set_yticks([tick for tick in ticks if low <= tick <= min(high, 100 + 1e-9)])
+    panels.linear_axis(axis, low, high, bins=5)
+    axis.set_yticks([tick for tick in axis.get_yticks() if tick <= 100 + 1e-9])
 
 
-def _missing_lane(axis: Axes, points: pd.DataFrame, styles: dict, low: float, high: float) -> None:
+def _missing_lane(axis: Axes, points: pd.DataFrame, styles: dict, low: float) -> None:
     """A lane below the data with a cross and a count per method that has runs without a result.
 
     Such a run has no artefact, hence no size: where it stands in the lane means nothing.
     """
-    counts = points.groupby("method")["missing"].sum()
+    counts = points.groupby("method", observed=True)["missing"].sum()
     counts = [(look, int(counts.get(name, 0))) for name, look in styles.items()]
     counts = [(look, count) for look, count in counts if count]
     if not counts:
         return
-    share = 0.13  # of the panel's height
+    lines = -(-len(counts) // _LANE_ENTRIES)
+    share = _LANE_LINE * lines
     _, top = axis.get_ylim()
     axis.set_ylim(low - (top - low) * share / (1 - share), top)
     axis.axhspan(axis.get_ylim()[0], low, color="0.95", lw=0, zorder=0.4)
-    small = style.SMALL_FONT_SIZE - 0.5
-    center = share / 2
+    small = style.NOTE_FONT_SIZE
     place = {"transform": axis.transAxes, "zorder": 4}
-    axis.text(0.02, center, "diverged", va="center", ha="left", fontsize=small, **place)
-    start, end = 0.34, 1.0
-    step = min(0.15, (end - start) / len(counts))
+    first = share - _LANE_LINE / 2
+    axis.text(0.02, first, "diverged", va="center", ha="left", fontsize=small, **place)
     for index, (look, count) in enumerate(counts):
-        at = start + index * step
+        line, column = divmod(index, _LANE_ENTRIES)
+        at, height = 0.36 + 0.17 * column, first - line * _LANE_LINE
         own = {"ls": "none", "color": look.color, **place}
-        axis.plot([at], [center], marker=look.marker, markersize=6, markerfacecolor="white", **own)
-        axis.plot([at], [center], marker="x", markersize=3, **own)
-        axis.text(at + 0.04, center, f"{count}", va="center", ha="left", fontsize=small,
+        axis.plot([at], [height], marker=look.marker, markersize=5, markerfacecolor="white", **own)
+        axis.plot([at], [height], marker="x", markersize=2.5, **own)
+        axis.text(at + 0.04, height, f"{count}", va="center", ha="left", fontsize=small,
                   color=look.color, **place)  # fmt: skip

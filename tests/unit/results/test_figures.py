@@ -1,14 +1,31 @@
-"""What is in the figures; how they look was judged by eye."""
+"""What is in the figures: every point, recomputed from the rows of the tables by another route."""
 
 import io
+import math
+import statistics as plain
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import rankdata, spearmanr
+from scipy.stats import t as student
 
-from ecqx.results import figures, statistics, style
+from ecqx.results import controls, figures, statistics, style
+from ecqx.results.figures import panels as shared
+from ecqx.results.figures.correlations import correlate
+from ecqx.results.figures.cost import relative_time
+from ecqx.results.figures.layout import note_of
+from ecqx.results.figures.ranks import critical_difference
+from tests.unit.results.figure_inputs import (
+    gallery_input,
+    groups,
+    make_controls,
+    make_layers,
+    make_relevance,
+)
 
 DIGITS = ("digits", "residual_cnn")
+CLUTTERED = ("cluttered_digits", "small_vgg")
 GSC = ("spoken_keywords", "mlp_gsc")
 METHODS = ["Uniform PTQ", "Uniform QAT", "ECQ", "ECQx", "WCAM", "NNCodec"]
 
@@ -21,79 +38,96 @@ def legend_labels(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def note(figure):
-    return figure.get_supxlabel().replace("\n", " ")
-
-
 def texts(axis):
     return [text.get_text() for text in axis.texts]
 
 
-def markers(axis, look):
-    """Mean markers of one method as (x, y) rows, whatever their filling."""
-    result = []
-    for line in axis.lines:
-        own = look.color in (line.get_markerfacecolor(), line.get_markeredgecolor())
-        if own and line.get_marker() == look.marker and line.get_transform() == axis.transData:
-            result += [tuple(xy) for xy in line.get_xydata()]
-    return sorted(result)
+def points(axis, gid="points"):
+    """All markers drawn as data, as sorted (x, y) pairs."""
+    lines = [line for line in axis.lines if line.get_gid() == gid]
+    return sorted(tuple(map(float, xy)) for line in lines for xy in line.get_xydata())
 
 
-def places(points):
-    """Where operating points belong in the panel: kB, per cent."""
-    size, accuracy = points["size_bytes_mean"] / 1e3, points["accuracy_mean"] * 100
-    return sorted(zip(size, accuracy, strict=True))
+def bars(axis):
+    """Ends of all intervals, as ((x0, y0), (x1, y1))."""
+    return [
+        tuple(map(tuple, segment.vertices))
+        for collection in axis.collections
+        if collection.get_gid() == "bars"
+        for segment in collection.get_paths()
+    ]
+
+
+def of(frame, task):
+    return frame[(frame["dataset"] == task[0]) & (frame["model"] == task[1])]
 
 
 def as_read_back(frame):
     return pd.read_csv(io.StringIO(frame.to_csv(index=False)))
 
 
+def levels(axis):
+    """Heights of the horizontal lines through the whole panel."""
+    return [line.get_ydata()[0] for line in axis.lines if list(line.get_xdata()) == [0, 1]]
+
+
 @pytest.mark.parametrize(
-    ("draw", "x_label"),
-    [(figures.accuracy_vs_size, "Size [kB]"), (figures.accuracy_vs_sparsity, "Sparsity [%]")],
+    ("draw", "column", "factor"),
+    [
+        (figures.accuracy_vs_size, "size_bytes", 1e-3),
+        (figures.accuracy_vs_sparsity, "sparsity", 100),
+    ],
 )
-def test_tradeoff_has_two_panels_per_task_with_units(runs, draw, x_label):
-    figure = draw(runs)
-    axes = panels(figure)
-    assert len(axes) == 6
-    assert [axis.get_xlabel() for axis in axes[3:]] == [x_label] * 3
-    assert axes[0].get_ylabel() == axes[3].get_ylabel() == "Accuracy [%]"
-    assert legend_labels(figure)[:6] == METHODS
-    assert "95 % t-interval" in note(figure) and "n = 2 to 3 seeds" in note(figure)
-    assert figure.get_figwidth() == style.PAGE_WIDTH
+@pytest.mark.parametrize("width", style.WIDTHS)
+def test_every_operating_point_is_at_the_mean_of_its_rows(runs, draw, column, factor, width):
+    axes = panels(draw(runs, width))
+    for task, axis in zip((DIGITS, CLUTTERED, GSC), axes[:3] if width == "page" else axes[::2],
+                          strict=True):  # fmt: skip
+        expected = []
+        for rows in groups(of(runs, task), ["method", "point"]).values():
+            ok = [row for row in rows if row["status"] == "ok"]
+            if ok:
+                x = plain.fmean(row[column] for row in ok) * factor
+                expected.append((x, 100 * plain.fmean(row["accuracy"] for row in ok)))
+        np.testing.assert_allclose(points(axis), sorted(expected))
 
 
-def test_every_operating_point_is_at_its_mean(runs):
+def test_intervals_are_those_of_student(build_runs):
+    """One method whose points are all on its front."""
+    runs = build_runs(tasks=[DIGITS], methods=["nncodec"], noise=0)
     axis = panels(figures.accuracy_vs_size(runs))[0]
-    points = statistics.aggregate_points(runs)
-    points = points[(points["dataset"] == "digits") & points["accuracy_mean"].notna()]
-    for method, look in style.method_styles(runs["method"]).items():
-        own = points[points["method"] == method]
-        expected = places(own)
-        np.testing.assert_allclose(markers(axis, look), expected)
+    vertical = sorted(
+        (end - start) / 2 for (x0, start), (x1, end) in bars(axis) if x0 == x1 and end > start
+    )
+    expected = []
+    for rows in groups(runs, ["point"]).values():
+        values = [100 * row["accuracy"] for row in rows]
+        expected.append(student.ppf(0.975, 2) * plain.stdev(values) / math.sqrt(3))
+    np.testing.assert_allclose(vertical, sorted(expected), rtol=1e-9)
 
 
-def test_fronts_of_all_methods_have_a_black_rim(runs):
+def test_the_front_of_all_methods_is_drawn_beneath_them(runs):
     axis = panels(figures.accuracy_vs_size(runs))[0]
-    points = statistics.aggregate_points(runs)
-    points = points[(points["dataset"] == "digits") & points["complete"]]
-    front = points[statistics.pareto_front(points["accuracy_mean"], points["size_bytes_mean"])]
-    rimmed = [
-        tuple(xy)
-        for line in axis.lines
-        if line.get_markeredgecolor() == "black" and line.get_linestyle() == "None"
-        for xy in line.get_xydata()
+    means = [
+        (plain.fmean(r["size_bytes"] for r in rows), plain.fmean(r["accuracy"] for r in rows))
+        for rows in groups(of(runs, DIGITS), ["method", "point"]).values()
+        if all(row["status"] == "ok" for row in rows)
     ]
-    expected = places(front)
-    np.testing.assert_allclose(sorted(rimmed), expected)
+    front = [
+        (size / 1e3, 100 * accuracy)
+        for size, accuracy in means
+        if not any(s <= size and a >= accuracy and (s, a) != (size, accuracy) for s, a in means)
+    ]
+    np.testing.assert_allclose(points(axis, "front"), sorted(front))
+    (line,) = [line for line in axis.lines if line.get_gid() == "front"]
+    assert line.get_zorder() < min(x.get_zorder() for x in axis.lines if x.get_gid() == "points")
 
 
-def test_full_precision_is_a_line_and_its_size_is_named(runs):
+def test_full_precision_is_a_line_and_is_named(runs):
     axis = panels(figures.accuracy_vs_size(runs))[0]
-    levels = [line.get_ydata()[0] for line in axis.lines if list(line.get_xdata()) == [0, 1]]
-    assert levels == pytest.approx([98.1])
-    assert axis.get_title() == "digits / residual_cnn\nfull precision 98.1 ± 0.7 %, 80.0 kB"
+    assert levels(axis) == pytest.approx([98.1])
+    title = axis.get_title().replace("\N{NO-BREAK SPACE}", " ")
+    assert title == "digits / residual_cnn\nFP32: 98.1 ± 0.7 %, 80.0 kB"
 
 
 def test_diverged_runs_are_counted_in_the_panel_and_below(runs):
@@ -103,36 +137,46 @@ def test_diverged_runs_are_counted_in_the_panel_and_below(runs):
     assert texts(axes[1]) == ["diverged", "1"]
     assert texts(axes[2]) == []
     crosses = [line for line in axes[0].lines if line.get_marker() == "x"]
-    assert [line.get_color() for line in crosses] == ["#56B4E9", "#009E73"]
+    looks = style.method_styles(runs["method"])
+    assert [line.get_color() for line in crosses] == [
+        looks["uniform_ptq"].color,
+        looks["ecq"].color,
+    ]
     # In the lane below the lowest accuracy, inside the panel.
-    assert all(0 < line.get_ydata()[0] < 0.13 for line in crosses)
-    lane_top = axes[0].transAxes.inverted().transform(axes[0].transData.transform((1, 30)))[1]
-    assert lane_top > 0.13
-    assert "Diverged runs: Uniform PTQ 1 of 12 (digits), ECQ 3 of 15 (digits)" in note(figure)
-    figures.accuracy_vs_sparsity(runs)
+    assert all(0 < line.get_ydata()[0] < 0.12 for line in crosses)
+    lowest = min(y for _, y in points(axes[0]))
+    place = axes[0].transAxes.inverted().transform(axes[0].transData.transform((1, lowest)))
+    assert place[1] > 0.12
+    assert "Diverged runs: Uniform PTQ 1 of 12 (digits), ECQ 3 of 15 (digits)" in note_of(figure)
 
 
 def test_skipped_runs_are_named(build_runs):
     runs = build_runs(tasks=[DIGITS])
     runs.loc[runs["method"] == "wcam", ["status"]] = "skipped"
     figure = figures.accuracy_vs_size(runs)
-    assert "Skipped runs: WCAM 12 of 12 (digits)." in note(figure)
+    assert "Skipped runs: WCAM 12 of 12 (digits)." in note_of(figure)
     assert texts(panels(figure)[0]) == []
     assert "WCAM" in legend_labels(figure)
 
 
-def test_one_task_fits_a_column_and_one_seed_has_no_interval(build_runs):
-    figure = figures.accuracy_vs_size(build_runs(tasks=[DIGITS], seeds=(4,)))
-    assert figure.get_figwidth() == style.COLUMN_WIDTH
-    assert "n = 1 seed per point: no interval can be given." in note(figure)
+def test_few_seeds_are_said_and_have_no_interval(build_runs):
+    one = figures.accuracy_vs_size(build_runs(tasks=[DIGITS], seeds=(4,)))
+    assert "n = 1 seed: no interval can be given." in note_of(one)
+    assert bars(panels(one)[0]) == []
+    two = figures.accuracy_vs_size(build_runs(tasks=[DIGITS], seeds=(0, 1)))
+    assert "n = 2 seeds" in note_of(two) and "Fewer than 3 seeds" in note_of(two)
+    three = figures.accuracy_vs_size(build_runs(tasks=[DIGITS]))
+    assert "n = 3 seeds" in note_of(three) and "Fewer" not in note_of(three)
 
 
 def test_a_new_method_is_drawn_without_edits(build_runs):
-    runs = build_runs(extra={"my_baseline": [{"bits": 3}, {"bits": 5}]})
+    runs = build_runs(tasks=[DIGITS], extra={"my_baseline": [{"bits": 3}, {"bits": 5}]})
     figure = figures.accuracy_vs_size(runs)
     assert "my_baseline" in legend_labels(figure)
     look = style.method_styles(runs["method"])["my_baseline"]
-    assert len(markers(panels(figure)[0], look)) == 2
+    own = [line for line in panels(figure)[0].lines
+           if line.get_gid() == "points" and line.get_marker() == look.marker]  # fmt: skip
+    assert sum(len(line.get_xdata()) for line in own) == 2
 
 
 def test_more_than_three_tasks_wrap(build_runs):
@@ -140,8 +184,41 @@ def test_more_than_three_tasks_wrap(build_runs):
     more = pd.concat([runs, runs.assign(model="other")])
     axes = panels(figures.accuracy_vs_size(more))
     assert len(axes) == 12
-    titles = [axis.get_title().split("\n")[0] for axis in axes if axis.get_title()]
-    assert len(set(titles)) == 6
+    assert len({axis.get_title().split("\n")[0] for axis in axes if axis.get_title()}) == 6
+
+
+def test_with_many_points_fronts_stay_readable(build_runs):
+    many = {f"m{i}": [{"lam": k / 100} for k in range(30)] for i in range(4)}
+    runs = pd.concat(
+        build_runs(tasks=[DIGITS], methods=[name], extra={name: grid[s : s + 5]})
+        for name, grid in many.items()
+        for s in range(0, 30, 5)
+    )
+    figure = figures.accuracy_vs_size(runs)
+    assert "more than 100 operating points" in note_of(figure)
+    axis = panels(figure)[0]
+    assert bars(axis) == [] and points(axis, "seeds") == []
+    assert len(points(axis)) == 120
+
+
+def mean_of(attributions, runs, task, explainer, metric, subset="all", signed=True):
+    """(size in kB, value) per operating point, and the level of each anchor."""
+    sizes = {(r["method"], r["point"], r["seed"]): r["size_bytes"] / 1e3
+             for r in of(runs, task).to_dict("records") if r["status"] == "ok"}  # fmt: skip
+    wanted = {"explainer": explainer, "metric": metric, "subset": subset, "signed": signed}
+    cells = {}
+    for row in of(attributions, task).to_dict("records"):
+        if all(row[key] == value for key, value in wanted.items()):
+            cells.setdefault((row["method"], row["point"]), []).append(row)
+    found, anchors = [], {}
+    for (method, point), rows in cells.items():
+        value = plain.fmean(row["mean"] for row in rows)
+        if point == "anchor":
+            anchors[method] = value
+        else:
+            size = plain.fmean(sizes[method, point, row["seed"]] for row in rows)
+            found.append((size, value))
+    return sorted(found), anchors
 
 
 def test_consistency_has_a_row_per_explainer_and_shows_anchors(runs, attributions):
@@ -150,100 +227,331 @@ def test_consistency_has_a_row_per_explainer_and_shows_anchors(runs, attribution
     (absent,) = [axis for axis in figure.axes if not axis.axison]
     assert texts(absent) == ["no results of this\nexplainer on this network"]
     grid = np.array(figure.axes).reshape(3, 3)
-    assert [axis.get_ylabel() for axis in grid[:, 0]] == [
-        f"{name}\nCosine similarity [–]" for name in ("LRP", "Grad-CAM", "Gradient × input")
-    ]
+    assert [axis.get_ylabel().replace("\n", " ") for axis in grid[:, 0]] == [
+        "LRP", "Grad-CAM", "Gradient × input",
+    ]  # fmt: skip
     assert {axis.get_xlabel() for axis in grid[2]} == {"Size [kB]"}
-    levels = [line.get_ydata()[0] for line in grid[0, 0].lines if list(line.get_xdata()) == [0, 1]]
-    own = attributions[
-        (attributions[["dataset", "explainer", "metric", "subset"]]
-         == ["digits", "lrp", "cosine", "all"]).all(axis=1)
-        & attributions["signed"]
-    ]  # fmt: skip
-    anchors = own.groupby("method")["mean"].mean()
-    assert levels == pytest.approx([1.0, anchors["retrained"], anchors["random"]])
+    for i, explainer in enumerate(("lrp", "grad_cam", "gradient_x_input")):
+        for j, task in enumerate((DIGITS, CLUTTERED, GSC)):
+            if grid[i, j] is absent:
+                continue
+            expected, anchors = mean_of(attributions, runs, task, explainer, "cosine")
+            np.testing.assert_allclose(points(grid[i, j]), expected)
+            order = [anchors[name] for name in ("identical", "retrained", "random")]
+            assert levels(grid[i, j]) == pytest.approx(order)
     assert legend_labels(figure)[-3:] == [
-        "Full precision itself",
-        "Retrained from another seed",
-        "Random network",
-    ]
-    assert "Diverged runs" in note(figure) and "95 % t-interval" in note(figure)
-
-
-def test_consistency_points_are_means_of_the_chosen_rows(runs, attributions):
-    figure = figures.consistency_vs_size(
-        runs, attributions, metric="ssim", subset="both_correct", signed=False
-    )
-    assert "absolute maps, samples that both networks classify correctly" in note(figure)
-    axis = figure.axes[0]
-    color = style.method_styles(runs["method"])["wcam"].color
-    (line,) = [x for x in axis.lines if x.get_color() == color and x.get_marker() == "D"]
-    own = attributions[
-        (attributions[["dataset", "explainer", "metric", "subset", "method"]]
-         == ["digits", "lrp", "ssim", "both_correct", "wcam"]).all(axis=1)
-        & ~attributions["signed"]
+        "Full precision itself", "Retrained from another seed", "Random network",
     ]  # fmt: skip
-    np.testing.assert_allclose(
-        sorted(line.get_ydata()), sorted(own.groupby("point")["mean"].mean())
+    assert "Cosine similarity [–] of signed maps" in note_of(figure)
+    assert "Diverged runs" in note_of(figure) and "95 % t-interval" in note_of(figure)
+
+
+def test_consistency_of_a_subset_and_of_absolute_maps(runs, attributions):
+    figure = figures.consistency_vs_size(
+        runs, attributions, metric="ssim", subset="both_correct", signed=False, width="column"
     )
+    assert "absolute maps, mean over samples that both networks classify" in note_of(figure)
+    expected, _ = mean_of(attributions, runs, DIGITS, "lrp", "ssim", "both_correct", False)
+    np.testing.assert_allclose(points(figure.axes[0]), expected)
+
+
+def test_a_column_shows_one_explainer_of_each_family(runs, attributions):
+    renamed = attributions.replace({"explainer": {"lrp": "lrp_epsilon_plus_flat"}})
+    more = pd.concat(
+        [renamed, *(renamed[renamed["explainer"] == "lrp_epsilon_plus_flat"].assign(explainer=name)
+                    for name in ("lrp_epsilon_alpha2_beta1_flat", "rap", "an_own_one"))]
+    )  # fmt: skip
+    figure = figures.consistency_vs_size(runs, more, width="column")
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["LRP ε-plus-flat", "Grad-CAM"]
+    page = figures.consistency_vs_size(runs, more)
+    names = [axis.get_ylabel() for axis in page.axes if axis.get_ylabel()]
+    assert len(names) == 6 and names[-1] == "an own one"
 
 
 def test_localisation_shows_tasks_with_masks_only(runs, attributions):
     figure = figures.localisation_vs_size(runs, attributions)
-    assert len(panels(figure)) == 6
-    assert {axis.get_title().split("\n")[0] for axis in figure.axes[:3]} == {
-        "cluttered_digits / small_vgg"
-    }
-    assert figure.axes[0].get_ylabel() == "ROC-AUC [–]"
-    assert figure.axes[3].get_ylabel() == "Pointing game [–]"
-    assert {axis.get_xlabel() for axis in figure.axes[3:]} == {"Size [kB]"}
+    assert note_of(figure).startswith("cluttered_digits / small_vgg: signed maps")
+    axes = panels(figure)
+    assert [axis.get_title() for axis in axes[:2]] == ["ROC-AUC [–]", "Pointing game [–]"]
+    assert len(axes) == 6
+    expected, _ = mean_of(attributions, runs, CLUTTERED, "grad_cam", "pointing_game")
+    np.testing.assert_allclose(points(axes[3]), expected)
 
 
-def test_localisation_without_masks_says_so(build_runs, build_attributions):
+def test_accuracy_and_consistency_are_read_off_at_equal_size(build_runs, build_attributions):
+    """By hand, with np.interp, on one method whose points are all on its front."""
+    runs = build_runs(tasks=[DIGITS], methods=["nncodec"], noise=0)
+    attributions = build_attributions(runs)
+    figure = figures.accuracy_vs_consistency(runs, attributions, width="column")
+    (axis,) = panels(figure)
+    words = note_of(figure).split("Equal compression ratios: digits: ")[1].split(". ")[0]
+    ratios = [float(word) for word in words.split(", ")]
+    rows = attributions[
+        (attributions[["explainer", "metric", "subset"]] == ["lrp", "cosine", "all"]).all(axis=1)
+        & attributions["signed"]
+    ]  # fmt: skip
+    expected = []
+    for ratio in ratios:
+        pairs = []
+        for seed in (0, 1, 2):
+            own = runs[runs["seed"] == seed].sort_values("size_bytes")
+            value = dict(zip(*rows.loc[rows["seed"] == seed, ["point", "mean"]].T.to_numpy(),
+                             strict=True))  # fmt: skip
+            at, sizes = np.log(80_000 / ratio), np.log(own["size_bytes"].to_numpy(float))
+            pairs.append(
+                (np.interp(at, sizes, [value[point] for point in own["point"]]),
+                 100 * np.interp(at, sizes, own["accuracy"]))
+            )  # fmt: skip
+        expected.append(tuple(np.mean(pairs, axis=0)))
+    shown = [pair for pair in expected if pair[1] > axis.get_ylim()[0]]
+    drawn = [pair for pair in points(axis) if pair[1] > axis.get_ylim()[0]]
+    assert len(points(axis)) == len(ratios) and shown
+    np.testing.assert_allclose(drawn, sorted(shown))
+
+
+def test_networks_that_lost_much_are_hollow_at_the_edge(runs, attributions):
+    figure = figures.accuracy_vs_consistency(runs, attributions, width="column")
+    for axis in panels(figure):
+        for line in axis.lines:
+            if line.get_gid() == "points" and len(line.get_ydata()):
+                at_edge = line.get_ydata()[0] == axis.get_ylim()[0]
+                assert (line.get_markerfacecolor() == "white") == at_edge
+                assert axis.get_xlim()[0] <= line.get_xdata()[0] <= axis.get_xlim()[1]
+
+
+def test_ranks_of_a_hand_made_case(build_runs):
+    runs = build_runs(methods=["uniform", "ecq", "wcam"])
+    figure = figures.ranks(runs)
+    volumes = statistics.seed_volumes(runs)
+    expected = {}
+    for task in (DIGITS, CLUTTERED, GSC):
+        own = of(volumes, task)
+        means = [
+            plain.fmean(own.loc[own["method"] == m, "volume"]) for m in ("uniform", "ecq", "wcam")
+        ]
+        for row, rank in enumerate(rankdata([-mean for mean in means])):
+            expected.setdefault(row, []).append(rank)
+    axis = figure.axes[0]
+    drawn = [(round(y), x) for x, y in points(axis, "ranks")]
+    assert sorted(drawn) == sorted((row, rank) for row, own in expected.items() for rank in own)
+    means = {round(y): x for x, y in points(axis, "mean ranks")}
+    assert means == pytest.approx({row: plain.fmean(own) for row, own in expected.items()})
+    assert "3 tasks" in note_of(figure)
+    # 3 methods on 3 tasks: 2.343 sqrt(3 * 4 / 18) = 1.91 (Demšar's table), fewer than 2 ranks apart
+    assert "critical difference 1.9" in note_of(figure)
+    assert "no significance can follow" in note_of(figure)
+    one = figures.ranks(build_runs(tasks=[DIGITS]), "column")
+    assert "nothing can be said" in note_of(one)
+
+
+@pytest.mark.parametrize(
+    ("methods", "quantile"),
+    [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (8, 3.031), (10, 3.164)],
+)
+def test_critical_difference_agrees_with_published_quantiles(methods, quantile):
+    """Demšar 2006, table 5 (a)."""
+    expected = quantile * math.sqrt(methods * (methods + 1) / (6 * 20))
+    assert critical_difference(methods, 20) == pytest.approx(expected, rel=5e-4)
+
+
+def test_time_is_relative_to_uniform_training_of_the_same_seed(build_runs):
     runs = build_runs(tasks=[DIGITS])
-    figure = figures.localisation_vs_size(runs, build_attributions(runs))
-    assert texts(figure.axes[0]) == ["no localisation results: no data set with masks"]
+    rng = np.random.default_rng(0)
+    runs["train_s"] = rng.uniform(1, 9, len(runs))
+    figure = figures.training_cost(runs, "column")
+    base = {seed: plain.fmean(row["train_s"] for row in rows)
+            for (method, seed), rows in groups(runs, ["method", "seed"]).items()
+            if method == "uniform"}  # fmt: skip
+    expected = []
+    for index, method in enumerate(style.method_order(runs["method"])):
+        own = groups(runs[runs["method"] == method], ["seed"])
+        ratios = [
+            plain.fmean(r["train_s"] for r in rows) / base[seed] for (seed,), rows in own.items()
+        ]
+        expected.append((plain.fmean(ratios), index))
+    np.testing.assert_allclose(points(figure.axes[0]), sorted(expected))
+    assert len(panels(figure)) == 1
+    memory = runs.assign(peak_memory_bytes=3e8)
+    assert [axis.get_xlabel() for axis in panels(figures.training_cost(memory, "column"))] == [
+        "Time / Uniform QAT [–]", "Peak memory [MB]",
+    ]  # fmt: skip
+    assert {x for x, _ in points(figures.training_cost(memory, "column").axes[1])} == {300.0}
+
+
+def test_time_without_uniform_training_is_in_seconds(build_runs):
+    figure = figures.training_cost(build_runs(tasks=[DIGITS], methods=["ecq"]))
+    assert panels(figure)[0].get_xlabel() == "Training time [s]"
+    base = pd.DataFrame(
+        {"dataset": ["d"], "model": ["m"], "method": ["a"], "seed": [0], "value": [2.0]}
+    )
+    assert relative_time(base)["value"].isna().all()
+
+
+def test_cells_of_layers_are_means_over_seeds_of_the_matched_point(runs):
+    tensors = make_layers(runs)
+    figure = figures.layers(runs, tensors)
+    chosen = statistics.matched_runs(runs).set_index(["dataset", "method"])["point"]
+    heatmaps = [figure.axes[column].collections[0] for column in (0, 2)]
+    order = style.method_order(runs["method"])
+    for mesh, column, factor in zip(heatmaps, ("sparsity", "entropy_bits"), (100, 1), strict=True):
+        expected = np.zeros((len(order), 4))
+        for i, method in enumerate(order):
+            own = tensors[
+                (tensors["dataset"] == "digits") & (tensors["method"] == method)
+                & (tensors["point"] == chosen["digits", method])
+            ]  # fmt: skip
+            for (position,), rows in groups(own, ["position"]).items():
+                expected[i, position] = factor * plain.fmean(row[column] for row in rows)
+        np.testing.assert_allclose(np.ma.getdata(mesh.get_array()).astype(float), expected)
+    shares = [patch.get_height() for patch in figure.axes[4].patches]
+    np.testing.assert_allclose(shares, np.array([10, 100, 1000, 10_000]) / 111.1)
+
+
+def test_a_method_without_a_finished_run_is_hatched_in_layers(build_runs):
+    lost = {("digits", "uniform", step, seed) for step in range(4) for seed in range(3)}
+    runs = build_runs(tasks=[DIGITS], methods=["uniform", "ecq"], diverged=lost)
+    axis = figures.layers(runs, make_layers(runs)).axes[0]
+    hatched = [patch.get_xy() for patch in axis.patches if patch.get_hatch()]
+    assert hatched == [(0, 0), (1, 0), (2, 0), (3, 0)]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["Uniform QAT", "ECQ"]
+
+
+def test_shares_of_relevance_are_means_over_seeds(runs):
+    relevance = make_relevance(runs)
+    figure = figures.relevance_vs_magnitude(relevance, "column")
+    shares, correlation = figure.axes[:2]
+    own = of(relevance, DIGITS)
+    expected = [
+        (decile, 100 * plain.fmean(row["relevance_share"] for row in rows))
+        for (_, decile), rows in groups(own, ["position", "decile"]).items()
+    ]
+    np.testing.assert_allclose(points(shares), sorted(expected))
+    assert levels(shares) == [10]
+    np.testing.assert_allclose(points(correlation), [(1, 0.31), (2, 0.51), (3, 0.71)])
+    halves = [
+        100 * plain.fmean(row["relevance_share"] for row in rows) * 5
+        for rows in groups(own[own["decile"] <= 5], ["position"]).values()
+    ]
+    assert f"{min(halves):.0f} to {max(halves):.0f} % (digits)" in note_of(figure)
+
+
+def test_sensitivity_has_a_line_per_method_and_other_settings(runs):
+    figure = figures.sensitivity(runs, "lam")
+    assert set(legend_labels(figure)) == {"ECQ", "ECQx", "bits 2", "bits 4"}
+    axis = panels(figure)[1]
+    expected = [
+        (lam, 100 * plain.fmean(row["accuracy"] for row in rows))
+        for (_, _, lam), rows in groups(
+            of(runs, CLUTTERED).dropna(subset="p_lam"), ["method", "bits", "p_lam"]
+        ).items()
+    ]
+    np.testing.assert_allclose(points(axis), sorted(expected))
+    # ECQ diverged at its last point on digits, with all seeds: a cross at the bottom
+    lost = points(panels(figure)[0], "lost")
+    assert lost == [(0.6, 0.03)]
+
+
+def test_sensitivity_to_what_no_method_varies_says_so(runs):
+    for parameter in ("p", "unheard_of"):
+        reason = shared.why_nothing(figures.sensitivity(runs, parameter))
+        assert reason == f"no method has two values of {parameter}"
+
+
+def test_correlations_agree_with_scipy(runs, attributions):
+    lower = attributions.copy()
+    turned = lower[lower["metric"] == "ssim"].assign(metric="normalised_l2")
+    turned["mean"] = 1 - turned["mean"]
+    found, names, counts = correlate(runs, pd.concat([lower, turned]))
+    assert names == ["accuracy", "cosine", "spearman", "ssim", "topk_iou", "normalised_l2", "auc",
+                     "pointing_game"]  # fmt: skip
+    assert len(found) == 8 and set(counts) == {26, 27}
+    matrix = found[CLUTTERED, "grad_cam"]
+    one = mean_by_point(attributions, "grad_cam", "cosine")
+    other = mean_by_point(attributions, "grad_cam", "topk_iou")
+    expected = spearmanr([one[key] for key in one], [other[key] for key in one]).statistic
+    assert matrix[1, 4] == pytest.approx(expected)
+    assert matrix[3, 5] == pytest.approx(1)  # less is better: turned around
+    assert np.isnan(found[DIGITS, "lrp"][6]).all()
+
+
+def mean_by_point(attributions, explainer, metric):
+    wanted = (explainer, metric, "all", True)
+    keys = ["explainer", "metric", "subset", "signed", "method", "point"]
+    return {
+        key[4:]: plain.fmean(row["mean"] for row in rows)
+        for key, rows in groups(of(attributions, CLUTTERED), keys).items()
+        if key[:4] == wanted and key[5] != "anchor"
+    }
+
+
+@pytest.mark.parametrize("width", style.WIDTHS)
+def test_controls_show_the_differences_of_the_table(width):
+    runs = make_controls()
+    figure = figures.controls_of_relevance(runs, controls.paired_differences(runs), width)
+    axes = panels(figure)
+    assert [axis.get_title() for axis in axes] == [
+        "All sources", "LRP − Shuffled LRP", "LRP − None (ECQ)", "LRP − own_source",
+    ]  # fmt: skip
+    assert len(points(axes[0])) == 4 * 3
+    np.testing.assert_allclose([y for _, y in points(axes[1])], 2.0)
+    np.testing.assert_allclose([y for _, y in points(axes[2])], 1.0)
+    assert "paired seeds" in note_of(figure)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
-    "case", ["read back", "empty", "all diverged", "no reference", "two seeds", "one point"]
+    ("case", "width"),
+    [
+        ("read back", "page"),
+        ("empty", "page"),
+        ("empty", "column"),
+        ("all diverged", "page"),
+        ("no reference", "column"),
+        ("two seeds", "column"),
+        ("one point", "page"),
+    ],
 )
-def test_figures_can_be_drawn_of_odd_tables(case, build_runs, build_attributions):
+def test_figures_can_be_drawn_of_odd_tables(case, width, build_runs, build_attributions):
     runs = build_runs(tasks=[DIGITS, GSC], methods=["ecq", "wcam"], seeds=(0, 1))
     if case == "one point":
         runs = build_runs(tasks=[GSC], methods=["x"], extra={"x": [{"bits": 4}]}, seeds=(3,))
-    attributions = build_attributions(runs)
+    attributions, tensors = build_attributions(runs), make_layers(runs)
+    relevance = make_relevance(runs)
     if case == "empty":
-        runs, attributions = runs.iloc[:0], attributions.iloc[:0]
+        runs, attributions, tensors, relevance = (
+            frame.iloc[:0] for frame in (runs, attributions, tensors, relevance)
+        )
     if case in ("all diverged", "no reference"):
         runs["status"] = "diverged"
         runs[["accuracy", "size_bytes", "compression_ratio", "sparsity", "entropy_bytes"]] = np.nan
         attributions = attributions[attributions["point"] == "anchor"]
+        tensors = tensors.iloc[:0]
     if case == "no reference":
         runs["accuracy_fp32"] = np.nan
     if case != "two seeds":
         runs, attributions = as_read_back(runs), as_read_back(attributions)
+        names = ["dataset", "model", "method", "point", "explainer", "metric", "subset"]
+        attributions = attributions.astype(dict.fromkeys(names, "category"))
     for figure in (
-        figures.accuracy_vs_size(runs),
-        figures.accuracy_vs_sparsity(runs),
-        figures.consistency_vs_size(runs, attributions),
-        figures.localisation_vs_size(runs, attributions),
+        figures.accuracy_vs_size(runs, width),
+        figures.accuracy_vs_sparsity(runs, width),
+        figures.consistency_vs_size(runs, attributions, width=width),
+        figures.localisation_vs_size(runs, attributions, width=width),
+        figures.accuracy_vs_consistency(runs, attributions, width=width),
+        figures.metric_correlations(runs, attributions, width),
+        figures.layers(runs, tensors, width),
+        figures.relevance_vs_magnitude(relevance, width),
+        figures.sensitivity(runs, "lam", width),
+        figures.training_cost(runs, width),
+        figures.ranks(runs, width),
     ):
         assert style.render(figure, "png", dpi=40).startswith(b"\x89PNG")
+        if case == "empty":
+            assert shared.why_nothing(figure)
 
 
-def test_pdf_of_a_real_figure_has_type_42_fonts_only(build_runs):
-    pdf = style.render(figures.accuracy_vs_size(build_runs(tasks=[DIGITS])), "pdf")
-    assert b"/FontFile2" in pdf and b"/Type3" not in pdf
-
-
-def gallery_input(runs, shape=(1, 8, 8), task="cluttered_digits"):
-    rng = np.random.default_rng(0)
-    selected = statistics.matched_runs(runs[runs["dataset"] == task])
-    images = rng.normal(size=(3, *shape))
-    maps = {name: rng.normal(size=(3, *shape[1:])) for name in selected["method"]}
-    return images, rng.normal(size=(3, *shape[1:])), selected, maps
+def head(axis):
+    return axis.get_title().replace("\N{NO-BREAK SPACE}", " ").split("\n")
 
 
 def test_gallery_has_a_row_per_sample_and_a_column_per_method(runs):
@@ -251,20 +559,31 @@ def test_gallery_has_a_row_per_sample_and_a_column_per_method(runs):
     masks = np.zeros((3, 8, 8), dtype=bool)
     masks[:, 2:5, 2:5] = True
     figure = figures.gallery(images, reference, selected, maps, "lrp", masks, ["a", "b", "c"])
-    grid = np.array(figure.axes[:24]).reshape(3, 8)  # the last axis is the color bar's
-    heads = [axis.get_title().split("\n") for axis in grid[0]]
-    assert [head[0] for head in heads] == ["Input", "Full precision", *METHODS]
+    grid = np.array(figure.axes).reshape(3, 9)[:, :8]  # the last column is the color bar's
+    assert [" ".join(head(axis)[:-2]) for axis in grid[0, 1:]] == ["Full precision", *METHODS]
     run = selected.set_index("method").loc["ecqx"]
-    assert heads[5][1:] == [f"{run['size_bytes'] / 1e3:.1f} kB", f"{run['accuracy'] * 100:.1f} %"]
-    assert heads[1][1:] == ["310 kB", f"{run['accuracy_fp32'] * 100:.1f} %"]
+    assert head(grid[0, 5])[1:] == [
+        f"{run['size_bytes'] / 1e3:.1f} kB", f"{run['accuracy'] * 100:.1f} %",
+    ]  # fmt: skip
+    assert head(grid[0, 1])[-2:] == ["310 kB", f"{run['accuracy_fp32'] * 100:.1f} %"]
     assert [axis.get_ylabel() for axis in grid[:, 0]] == ["a", "b", "c"]
-    assert figure.get_suptitle() == "cluttered_digits / small_vgg: LRP, seed 0"
+    assert note_of(figure).startswith("cluttered_digits / small_vgg, LRP, seed 0")
     assert all(len(axis.collections) == 1 for axis in grid.ravel())  # the outline
     shown = grid[1, 5].images[0]
     assert shown.get_clim() == (-1, 1)
     expected = maps["ecqx"][1] / np.abs(maps["ecqx"][1]).max()
     np.testing.assert_allclose(shown.get_array(), expected)
-    assert "own maximum" in note(figure)
+
+
+def test_gallery_of_a_column_has_a_row_per_method(runs):
+    images, reference, selected, maps = gallery_input(runs)
+    figure = figures.gallery(images, reference, selected, maps, "lrp", None, list("abc"), "column")
+    grid = np.array(figure.axes).reshape(8, 4)[:, :3]
+    assert [axis.get_title() for axis in grid[0]] == ["a", "b", "c"]
+    names = [texts(axis)[0].split("\n")[0] for axis in grid[:, 0]]
+    assert names == ["Input", "Full precision", *METHODS]
+    expected = maps["wcam"][2] / np.abs(maps["wcam"][2]).max()
+    np.testing.assert_allclose(grid[6, 2].images[0].get_array(), expected)
 
 
 def test_gallery_marks_methods_without_maps_and_survives_degenerate_ones(runs):
@@ -273,7 +592,7 @@ def test_gallery_marks_methods_without_maps_and_survives_degenerate_ones(runs):
     maps["ecq"][:] = 0
     maps["ecqx"][0, 0, 0] = np.nan
     figure = figures.gallery(images, reference, selected, maps, "gradient_x_input")
-    grid = np.array(figure.axes[:24]).reshape(3, 8)
+    grid = np.array(figure.axes).reshape(3, 9)
     assert texts(grid[0, 6]) == ["none"] and not grid[0, 6].images
     assert (grid[0, 4].images[0].get_array() == 0).all()
     assert np.ma.is_masked(grid[0, 5].images[0].get_array()[0, 0])

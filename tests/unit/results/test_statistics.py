@@ -1,11 +1,13 @@
+import itertools
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from ecqx.results import statistics
 
@@ -170,3 +172,305 @@ def test_matched_runs_are_of_one_seed_and_of_every_task(runs):
     assert set(statistics.matched_runs(runs, seed=2)["seed"]) == {2}
     spread = chosen.groupby("dataset")["size_bytes"].agg(lambda size: size.max() / size.min())
     assert (spread < 2).all()
+
+
+@given(st.lists(values, min_size=2, max_size=8))
+@settings(max_examples=20)
+def test_bootstrap_interval_is_that_of_scipy(data):
+    low, high = statistics.bootstrap_interval(data)
+    if max(data) == min(data):
+        assert low == high == pytest.approx(data[0])
+        return
+    expected = stats.bootstrap(
+        (data,), np.mean, n_resamples=20_000, method="percentile", random_state=1
+    ).confidence_interval
+    # Quantiles of two sets of random resamples differ by their own sampling error.
+    tolerance = 0.06 * (max(data) - min(data))
+    assert low == pytest.approx(expected.low, abs=tolerance)
+    assert high == pytest.approx(expected.high, abs=tolerance)
+
+
+def test_bootstrap_interval_of_three_values_is_their_range():
+    assert statistics.bootstrap_interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
+    assert statistics.bootstrap_interval([3.0, math.nan, 1.0]) == (1.0, 3.0)
+    assert all(map(math.isnan, statistics.bootstrap_interval([3.0])))
+
+
+@given(st.lists(st.sampled_from([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 2.5]), max_size=9))
+def test_signed_rank_is_that_of_all_signs(data):
+    nonzero = np.array([value for value in data if value])
+    if nonzero.size == 0:
+        assert statistics.signed_rank(data) == 1
+        return
+    ranks = stats.rankdata(np.abs(nonzero))
+    sums = [
+        sum(rank for rank, sign in zip(ranks, signs, strict=True) if sign)
+        for signs in itertools.product((0, 1), repeat=len(ranks))
+    ]
+    observed = ranks[nonzero > 0].sum()
+    least = min(observed, ranks.sum() - observed)
+    expected = min(1.0, 2 * np.mean(np.array(sums) <= least + 1e-9))
+    assert statistics.signed_rank(data) == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=12, unique=True), st.data())
+def test_signed_rank_without_ties_is_that_of_scipy(sizes, data):
+    signs = data.draw(st.lists(st.sampled_from([-1, 1]), min_size=len(sizes), max_size=len(sizes)))
+    differences = np.array(sizes) * np.array(signs)
+    expected = stats.wilcoxon(differences, method="exact").pvalue
+    assert statistics.signed_rank(differences) == pytest.approx(expected)
+    assert statistics.signed_rank(differences) >= statistics.least_signed_rank(len(sizes)) - 1e-12
+
+
+def test_three_seeds_cannot_decide_a_signed_rank_test():
+    assert statistics.signed_rank([5.0, 6.0, 7.0]) == 0.25 == statistics.least_signed_rank(3)
+    assert statistics.least_signed_rank(5) > 0.05 > statistics.least_signed_rank(6)
+
+
+@given(st.lists(st.tuples(values, values), min_size=2, max_size=10))
+def test_paired_comparison_is_that_of_scipy(pairs):
+    one, other = np.array(pairs).T
+    differences = one - other
+    result = statistics.compare_pairs(differences)
+    assert result.n == len(pairs) and result.mean == pytest.approx(differences.mean())
+    if differences.std(ddof=1) < 1e-6 * (1e-9 + np.abs(differences).max()):
+        return  # equal but for rounding: scipy warns of lost precision
+    test = stats.ttest_rel(one, other)
+    assert result.p_t == pytest.approx(test.pvalue, rel=1e-6, abs=1e-12)
+    assert result.d_z == pytest.approx(test.statistic / np.sqrt(len(pairs)), rel=1e-6)
+    interval = test.confidence_interval(0.95)
+    assert result.mean - result.half_width == pytest.approx(interval.low, rel=1e-6, abs=1e-9)
+
+
+def test_paired_comparison_where_nothing_varies():
+    same = statistics.compare_pairs([0.0, 0.0, 0.0])
+    assert (same.mean, same.d_z, same.p_t, same.p_wilcoxon) == (0, 0, 1, 1)
+    shifted = statistics.compare_pairs([0.5, 0.5, math.nan])
+    assert shifted.n == 2 and math.isnan(shifted.p_t) and math.isnan(shifted.d_z)
+    one = statistics.compare_pairs([0.5])
+    assert one.mean == 0.5 and math.isnan(one.half_width) and math.isnan(one.p_t)
+
+
+@given(st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), max_size=12))
+@settings(max_examples=25, deadline=None)  # statsmodels takes its time
+def test_holm_is_that_of_statsmodels(p_values):
+    p_values = np.array(p_values, dtype=float)
+    tested = ~np.isnan(p_values)
+    expected = np.full(p_values.shape, np.nan)
+    if tested.any():
+        expected[tested] = multipletests(p_values[tested], method="holm")[1]
+    np.testing.assert_allclose(statistics.holm(p_values), expected, rtol=1e-12)
+
+
+def test_holm_refuses_what_is_no_p_value():
+    with pytest.raises(ValueError, match="p_values: .*1.5"):
+        statistics.holm([0.5, 1.5])
+
+
+def volume_of_union(boxes):
+    """Inclusion and exclusion over the boxes between the origin and each point."""
+    total = 0.0
+    for count in range(1, len(boxes) + 1):
+        for chosen in itertools.combinations(boxes, count):
+            total += (-1) ** (count + 1) * np.prod(np.min(chosen, axis=0))
+    return total
+
+
+small = st.floats(-2, 4, allow_nan=False).map(lambda value: round(value, 2))
+
+
+@given(st.integers(2, 3).flatmap(lambda d: st.lists(st.tuples(*[small] * d), max_size=6)))
+def test_dominated_volume_is_that_of_inclusion_and_exclusion(points):
+    dimensions = len(points[0]) if points else 2
+    reference = np.full(dimensions, 0.5)
+    boxes = [np.array(point) - reference for point in points]
+    boxes = [box for box in boxes if (box > 0).all()]
+    expected = volume_of_union(boxes)
+    found = statistics.dominated_volume(points, reference)
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_dominated_volume_is_that_of_random_shots():
+    rng = np.random.default_rng(0)
+    points = rng.random((30, 3))
+    shots = rng.random((40_000, 3))
+    hit = (shots[:, None, :] <= points[None]).all(axis=2).any(axis=1).mean()
+    found = statistics.dominated_volume(points, [0, 0, 0])
+    assert found == pytest.approx(hit, abs=4 * np.sqrt(hit * (1 - hit) / len(shots)))
+
+
+def test_dominated_volume_by_hand():
+    # two boxes of 2 x 1 and 1 x 3 that share 1 x 1
+    assert statistics.dominated_volume([(2, 1), (1, 3), (1, 1)], (0, 0)) == 4
+    assert statistics.dominated_volume([(2, 1, 5), (1, 3, 2)], (0, 0, 0)) == 10 + 6 - 2
+    assert statistics.dominated_volume([(2, 1), (math.nan, 9), (-1, 9)], (0, 0)) == 2
+    assert statistics.dominated_volume([], (0, 0)) == 0
+    with pytest.raises(ValueError, match="reference: shape"):
+        statistics.dominated_volume([(1,)], (0,))
+
+
+def volume_frame():
+    rows = []
+    for method, point, status, accuracy, size in [
+        ("a", "p~0", "ok", 0.9, 250),  # full accuracy, two halvings
+        ("a", "p~1", "ok", 0.675, 125),  # half of the upper half, three halvings
+        ("a", "p~2", "ok", 0.40, 10),  # below half of full precision
+        ("b", "p~0", "diverged", math.nan, math.nan),
+        ("b", "p~1", "diverged", math.nan, math.nan),
+        ("c", "p~0", "skipped", math.nan, math.nan),
+    ]:
+        rows.append(
+            {"dataset": "d", "model": "m", "method": method, "point": point, "seed": 0,
+             "status": status, "accuracy": accuracy, "accuracy_fp32": 0.9, "size_bytes": size,
+             "size_fp32_bytes": 1000}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_seed_volumes_by_hand():
+    volumes = statistics.seed_volumes(volume_frame()).set_index("method")
+    assert volumes.loc["a", "volume"] == pytest.approx(2 * 1 + 1 * 0.5)
+    assert volumes.loc["b", "volume"] == 0 and volumes.loc["b", "diverged"] == 2
+    assert math.isnan(volumes.loc["c", "volume"]) and volumes.loc["c", "skipped"] == 1
+    with_maps = statistics.seed_volumes(volume_frame(), [0.5, 0.25, 1, 0, 0, 0])
+    # the second run adds 1 x 0.5 x 0.25, the first has 2 x 1 x 0.5
+    assert with_maps["volume"].iloc[0] == pytest.approx(1 + 0.125)
+    unplaced = statistics.seed_volumes(volume_frame(), [0.5, math.nan, 1, 0, 0, 0]).iloc[0]
+    assert unplaced["unplaced"] == 1 and unplaced["volume"] == pytest.approx(1)
+
+
+def test_front_is_read_in_log_size_and_never_beyond_what_was_measured():
+    # 0.7 at 300 is dominated; the largest run is less accurate than the one at 400
+    front = statistics.Front.of([0.5, 0.9, 0.7, 0.85, math.nan], [100, 400, 450, 1600, 10])
+    assert front.size.tolist() == [100, 400] and front.largest == 1600
+    assert front.positions.tolist() == [0, 1]
+    found = front.accuracy_at([99, 100, 200, 400, 1000, 1600, 1601])
+    np.testing.assert_allclose(found, [np.nan, 0.5, 0.7, 0.9, 0.9, 0.9, np.nan])
+    np.testing.assert_allclose(
+        front.size_at([0.4, 0.5, 0.7, 0.9, 0.91]), [np.nan, 100, 200, 400, np.nan]
+    )
+
+
+def test_front_reads_other_values_and_keeps_their_gaps_apart():
+    front = statistics.Front.of([0.5, 0.7, 0.9], [100, 200, 400])
+    read = front.read([[1.0, np.nan], [2.0, 5.0], [4.0, 6.0]], [100, 150, 200, 400])
+    np.testing.assert_allclose(read, [[1, np.nan], [1 + np.log2(1.5), np.nan], [2, 5], [4, 6]])
+
+
+def test_empty_front_is_undefined_everywhere():
+    front = statistics.Front.of([math.nan], [100])
+    assert np.isnan(front.accuracy_at([100])).all() and np.isnan(front.size_at([0.5])).all()
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(1, 1e6)), min_size=1, max_size=8),
+    st.floats(1, 1e6),
+)
+def test_front_agrees_with_a_slow_reading(points, size):
+    accuracy, sizes = np.array(points).T
+    front = statistics.Front.of(accuracy, sizes)
+    efficient = sorted(
+        {
+            (s, a)
+            for a, s in points
+            if not any((b >= a and t <= s) and (b > a or t < s) for b, t in points)
+        }
+    )
+    assert list(zip(front.size, front.accuracy, strict=True)) == efficient
+    (found,) = front.accuracy_at([size])
+    if size < efficient[0][0] or size > sizes.max():
+        assert math.isnan(found)
+        return
+    smaller = max(pair for pair in efficient if pair[0] <= size)
+    larger = [pair for pair in efficient if pair[0] > size]
+    expected = smaller[1]
+    if larger:
+        share = (math.log(size) - math.log(smaller[0])) / (
+            math.log(larger[0][0]) - math.log(smaller[0])
+        )
+        expected = smaller[1] + share * (larger[0][1] - smaller[1])
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_ratios_are_equal_steps_of_log_size():
+    steps = np.diff(np.log10(statistics.RATIOS))
+    assert len(statistics.RATIOS) == 31 and statistics.RATIOS[-1] == 1000
+    np.testing.assert_allclose(steps, 0.1, atol=0.01)
+
+
+def test_at_ratios_by_hand(runs):
+    table = statistics.at_ratios(runs, ratios=[16.0, 25.0])
+    picked = table[(table["dataset"] == "digits") & (table["seed"] == 1)].set_index(
+        ["method", "ratio"]
+    )
+    own = runs[(runs["dataset"] == "digits") & (runs["seed"] == 1) & (runs["status"] == "ok")]
+    for method in ("ecq", "wcam", "nncodec"):
+        for ratio in (16.0, 25.0):
+            mine = own[own["method"] == method]
+            front = statistics.Front.of(mine["accuracy"], mine["size_bytes"])
+            (expected,) = front.accuracy_at([80_000 / ratio])
+            row = picked.loc[(method, ratio)]
+            assert row["accuracy"] == pytest.approx(expected, nan_ok=True)
+            assert row["accuracy_change"] == pytest.approx(expected - 0.981, nan_ok=True)
+
+
+def test_at_ratios_keeps_ratios_that_some_method_reaches(runs):
+    table = statistics.at_ratios(runs)
+    groups = table.groupby(["dataset", "model", "ratio"])["accuracy"]
+    assert (groups.count() > 0).all()
+    assert table["accuracy"].isna().any()  # others are undefined there, and stay
+    with pytest.raises(ValueError, match="ratios: .*0.0.*expected numbers above 0"):
+        statistics.at_ratios(runs, ratios=[0.0])
+    with pytest.raises(ValueError, match="values: 1 rows, expected one per run"):
+        statistics.at_ratios(runs, pd.DataFrame({"x": [1]}))
+
+
+def test_measures_per_run_find_their_run(runs, attributions):
+    shuffled = attributions.sample(frac=1, random_state=0)
+    measures = statistics.measures_per_run(runs, shuffled)
+    for place in (0, 5, 40, 80):
+        run = runs.iloc[place]
+        own = attributions[
+            (attributions[statistics.RUN] == [run[k] for k in statistics.RUN]).all(axis=1)
+            & (attributions["subset"] == "all")
+        ]
+        expected = {(r.explainer, r.metric, r.signed): r.mean for r in own.itertuples()}
+        found = measures.iloc[place].dropna().to_dict()
+        assert found == expected
+
+
+def test_measures_of_unknown_or_doubled_runs_are_named(runs, attributions):
+    foreign = attributions.assign(point="bits~9")
+    with pytest.raises(ValueError, match="bits~9.*not among the runs"):
+        statistics.measures_per_run(runs, foreign)
+    with pytest.raises(ValueError, match="occurs twice for a run"):
+        statistics.measures_per_run(runs, pd.concat([attributions, attributions]))
+
+
+def test_anchor_means(attributions):
+    anchors = statistics.anchor_means(attributions)
+    row = anchors[
+        (anchors["dataset"] == "digits") & (anchors["seed"] == 2)
+        & (anchors["explainer"] == "lrp") & (anchors["metric"] == "cosine") & anchors["signed"]
+    ].iloc[0]  # fmt: skip
+    assert row["identical"] == 1 and row["random"] < row["retrained"] < 1
+
+
+def reading(seeds, values, ratios=(5.0, 10.0, 20.0)):
+    return statistics.Readings(np.array(seeds), np.array(ratios), np.array(values)[:, :, None])
+
+
+def test_common_differences_by_hand():
+    nan = math.nan
+    one = reading([0, 1, 2], [[0.9, 0.8, nan], [0.9, 0.7, 0.6], [0.5, 0.5, 0.5]])
+    other = reading([1, 0], [[0.8, 0.5, 0.5], [0.7, 0.6, 0.4]])
+    differences, common = statistics.common_differences(one, other)
+    # seed 2 is missing in the other, and the last ratio is undefined for seed 0
+    assert common[:, 0].tolist() == [True, True, False]
+    np.testing.assert_allclose(differences[:, 0], [(0.2 + 0.2) / 2, (0.1 + 0.2) / 2])
+    none = reading([0], [[nan, nan, 0.1]])
+    differences, common = statistics.common_differences(none, other)
+    assert not common[:2].any() and np.isfinite(differences).all()
+    nothing = reading([5], [[0.1, 0.1, 0.1]])
+    differences, common = statistics.common_differences(nothing, other)
+    assert differences.shape == (0, 1) and not common.any()

@@ -1,14 +1,66 @@
+import itertools
 import re
 import subprocess
 import sys
 
 import matplotlib
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from ecqx.results import style
 
-KNOWN = ["uniform_ptq", "uniform", "ecq", "ecqx", "wcam", "nncodec"]
+KNOWN = [
+    "uniform_ptq", "uniform", "ecq", "ecqx", "wcam", "ecq_wcam", "ecqx_wcam", "nncodec",
+]  # fmt: skip
+# Linear RGB -> cone responses, of Viénot, Brettel and Mollon 1999: a model for red and green.
+TO_CONES = np.array(
+    [[17.8824, 43.5161, 4.11935], [3.45565, 27.1554, 3.86714], [0.0299566, 0.184309, 1.46709]]
+)
+
+
+def without_cone(cones):
+    return np.linalg.solve(TO_CONES, np.array(cones) @ TO_CONES)
+
+
+# What each kind of vision makes of linear RGB; the others are of Machado et al. 2009, severity 1.
+VISIONS = {
+    "normal": np.eye(3),
+    "protan": without_cone([[0, 2.02344, -2.52581], [0, 1, 0], [0, 0, 1]]),
+    "deutan": without_cone([[1, 0, 0], [0.494207, 0, 1.24827], [0, 0, 1]]),
+    "protan, Machado": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+         [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deutan, Machado": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+         [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritan, Machado": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+         [0.004733, 0.691367, 0.303900]]
+    ),
+}  # fmt: skip
+
+
+def linear(color):
+    rgb = np.array(to_rgb(color))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb):
+    """CIELAB of linear sRGB, white point D65."""
+    to_xyz = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    )
+    t = to_xyz @ np.clip(rgb, 0, 1) / to_xyz.sum(axis=1)
+    f = np.where(t > (6 / 29) ** 3, np.cbrt(t), t / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def seen(color, vision):
+    return lab(VISIONS[vision] @ linear(color))
 
 
 def test_known_methods_look_the_same_whatever_is_beside_them():
@@ -30,14 +82,32 @@ def test_methods_differ_in_color_and_without_color():
     assert len({look.linestyle for look in styles}) == len(styles)
 
 
+@pytest.mark.parametrize("vision", VISIONS)
+def test_known_colors_stay_apart_for_every_vision(vision):
+    colors = [look.color for look in style.method_styles(KNOWN).values()]
+    distances = {
+        (one, other): np.linalg.norm(seen(one, vision) - seen(other, vision))
+        for one, other in itertools.combinations(colors, 2)
+    }
+    assert min(distances.values()) > 15, min(distances, key=distances.get)
+
+
+def test_known_colors_stay_apart_in_grey_and_from_white():
+    lightness = sorted(lab(linear(look.color))[0] for look in style.method_styles(KNOWN).values())
+    assert np.diff(lightness).min() > 6
+    assert lightness[-1] < 80  # white is 100
+
+
 def test_more_methods_than_spare_looks_still_have_one():
     names = [f"m{i:02}" for i in range(40)]
     assert list(style.method_styles(names)) == names
 
 
-def test_unknown_names_lose_their_underscores():
+def test_names():
     assert style.label("grad_cam") == "Grad-CAM"
     assert style.label("my_new_metric") == "my new metric"
+    assert style.explainer_order(["zzz", "rap", "grad_cam"]) == ["grad_cam", "rap", "zzz"]
+    assert style.metric_order(["auc", "aaa", "cosine"]) == ["cosine", "auc", "aaa"]
 
 
 def test_style_is_not_left_behind():
@@ -49,7 +119,7 @@ def test_style_is_not_left_behind():
 
 def sample():
     with style.context():
-        figure = Figure(figsize=(2, 2), layout="constrained")
+        figure = Figure(figsize=(2, 2))
         figure.subplots().set_xlabel("Size [kB]")
     return figure
 
@@ -62,9 +132,11 @@ def test_pdf_embeds_type_42_fonts():
 
 def test_rendering_is_reproducible_and_of_the_stated_size():
     assert style.render(sample(), "pdf") == style.render(sample(), "pdf")
-    png = style.render(sample(), "png", dpi=150)
+    figure = sample()
+    png = style.render(figure, "png", dpi=150)
     assert png == style.render(sample(), "png", dpi=150)
     assert int.from_bytes(png[16:20], "big") == 300  # IHDR width
+    assert style.render(figure, "pdf") == style.render(sample(), "pdf")  # formats in any order
 
 
 def test_other_formats_are_refused():
@@ -74,7 +146,7 @@ def test_other_formats_are_refused():
 
 def test_results_import_neither_torch_nor_pyplot():
     code = (
-        "import sys, ecqx.results.figures, ecqx.results.tables, ecqx.results.statistics;"
+        "import sys, ecqx.results.figures, ecqx.results.statistics;"
         "print([m for m in ('torch', 'zennit', 'scipy.stats', 'matplotlib.pyplot', 'seaborn') "
         "if m in sys.modules])"
     )

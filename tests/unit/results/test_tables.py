@@ -2,11 +2,34 @@ import math
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from ecqx.results import tables
+from ecqx.results import style, tables
+from ecqx.results.tables import rendering, summary
+from ecqx.results.tables.collected import Collected
+from workflow import rows
+
+ROOT = Path(__file__).parents[3]
+HEAD = r"""\documentclass[twocolumn]{article}
+\usepackage{booktabs, graphicx}
+\begin{document}
+"""
+
+
+def summarised(runs):
+    return summary.build(Collected(runs))
+
+
+def markdown(table):
+    return rendering.to_markdown(summary.document(table))
+
+
+def latex(table):
+    return rendering.to_latex(summary.document(table))
 
 
 def hand_made():
@@ -38,7 +61,7 @@ def hand_made():
 
 
 def test_summary_of_a_hand_worked_case():
-    table = tables.summary(hand_made())
+    table = summarised(hand_made())
     ecq = table[table["method"] == "ecq"].set_index("criterion")
     assert ecq["point"].to_dict() == {
         "best_accuracy": "lam~0",
@@ -54,13 +77,13 @@ def test_summary_of_a_hand_worked_case():
     assert row["compression_ratio_mean"] == pytest.approx((10_000 / 2000 + 10_000 / 2200) / 2)
     assert (row["n"], row["runs"], row["diverged"], row["skipped"]) == (2, 10, 1, 0)
     reference = table.iloc[0]
-    assert reference["method"] == tables.REFERENCE and reference["n"] == 2
+    assert reference["method"] == summary.REFERENCE and reference["n"] == 2
     assert reference["accuracy_mean"] == pytest.approx(0.91)
     assert reference["size_bytes_mean"] == 10_000
 
 
 def test_a_method_that_reaches_no_criterion_says_none():
-    table = tables.summary(hand_made())
+    table = summarised(hand_made())
     zero = table[table["method"] == "zero"].set_index("criterion")
     assert zero["point"].to_dict() == {
         "best_accuracy": "a_b~1",
@@ -69,7 +92,7 @@ def test_a_method_that_reaches_no_criterion_says_none():
     }
     assert zero.loc["within_1_point", "n"] == 0
     assert math.isnan(zero.loc["within_1_point", "size_bytes_mean"])
-    assert "| none " in tables.to_markdown(table)
+    assert "| none " in markdown(table)
 
 
 def test_a_method_with_nothing_but_diverged_runs_stays_in_the_table(build_runs):
@@ -78,36 +101,36 @@ def test_a_method_with_nothing_but_diverged_runs_stays_in_the_table(build_runs):
         methods=["uniform"],
         diverged={("digits", "uniform", step, seed) for step in range(4) for seed in range(3)},
     )
-    table = tables.summary(runs)
+    table = summarised(runs)
     own = table[table["method"] == "uniform"]
     assert own["point"].tolist() == ["none"] * 3
     assert own["diverged"].tolist() == [12] * 3
-    assert "12 of 12" in tables.to_markdown(table)
-    assert "12 of 12" in tables.to_latex(table)
+    assert "12 of 12" in markdown(table)
+    assert "12 of 12" in latex(table)
 
 
 def test_skipped_runs_are_counted(build_runs):
     runs = build_runs(tasks=[("digits", "residual_cnn")], methods=["uniform", "wcam"])
     runs.loc[runs["method"] == "wcam", "status"] = "skipped"
-    table = tables.summary(runs)
+    table = summarised(runs)
     assert set(table.loc[table["method"] == "wcam", "skipped"]) == {12}
-    assert "0 of 12 (12 skipped)" in tables.to_markdown(table)
+    assert "0 of 12 (12 skipped)" in markdown(table)
 
 
 def test_one_seed_has_no_interval(build_runs):
-    table = tables.summary(build_runs(seeds=(0,)))
+    table = summarised(build_runs(seeds=(0,)))
     assert table["accuracy_half_width"].isna().all()
-    assert "± n/a" in tables.to_markdown(table)
+    assert "± n/a" in markdown(table)
 
 
 def test_methods_come_in_the_order_of_the_legends(runs):
-    order = tables.summary(runs)["method"].drop_duplicates().tolist()
+    order = summarised(runs)["method"].drop_duplicates().tolist()
     assert order == ["full_precision", "uniform_ptq", "uniform", "ecq", "ecqx", "wcam", "nncodec"]
 
 
 def test_markdown_has_every_row_and_number(runs):
-    table = tables.summary(runs)
-    text = tables.to_markdown(table)
+    table = summarised(runs)
+    text = markdown(table)
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == len(table) + 2 * 3  # header and rule per task
     assert len({line.count("|") for line in lines}) == 1
@@ -117,35 +140,159 @@ def test_markdown_has_every_row_and_number(runs):
 
 
 def test_latex_is_booktabs_and_escaped(runs):
-    text = tables.to_latex(tables.summary(runs))
+    text = latex(summarised(runs))
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 3
-    body = re.sub(r"\\[A-Za-z]+(\[[^]]*\])?", "", text)
+    body = re.sub(r"\\[A-Za-z]+(\[[^]]*\])?", "", text.replace("Table~", "Table "))
     for label in re.findall(r"\\label{([^}]*)}", text):
         assert re.fullmatch(r"[a-z:-]+", label)
     # Unescaped specials would end the cell or start mathematics.
     assert not re.search(r"(?<!\\)_", body)
-    assert not re.search(r"(?<!\\)%(?! needs)", body)
+    assert not re.search(r"(?<!\\)%(?! needs|\n)", body)
     assert "~" not in body and "±" not in body and "–" not in body
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {9}
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-def test_latex_compiles(runs, tmp_path):
-    document = "\n".join(
-        [
-            r"\documentclass[twocolumn]{article}",
-            r"\usepackage{booktabs}",
-            r"\begin{document}",
-            tables.to_latex(tables.summary(runs)),
-            r"\end{document}",
-        ]
+def everything(runs, attributions):
+    """All tables, of results that have all there is."""
+    flips = 0.5 * (runs["accuracy_fp32"] - runs["accuracy"]).clip(lower=0)
+    costs = runs["size_fp32_bytes"] + 1000.0 * runs["seed"]
+    runs = runs.assign(flips=flips, peak_memory_bytes=costs)
+    predictions = [
+        {key: run[key] for key in ("dataset", "model", "method", "point", "seed", "accuracy_fp32")}
+        | {"class": name, "n": 50 + run["seed"], "accuracy": run["accuracy"] - drop}
+        for run in runs[runs["status"] == "ok"].to_dict("records")
+        for name, drop in (("seven_&_eight", 0.02), ("nine", 0.0))
+    ]
+    randomisation = [
+        {"dataset": task[0], "model": task[1], "seed": seed, "explainer": "lrp",
+         "layers_randomised": count, "layer": f"layer{count}", "metric": "cosine",
+         "signed": signed, "mean": 1 / count + 0.01 * seed}
+        for task in runs[["dataset", "model"]].drop_duplicates().itertuples(index=False)
+        for seed in (0, 1, 2) for count in (1, 2, 3, 4) for signed in (True, False)
+    ]  # fmt: skip
+    collected = Collected(
+        runs, attributions, pd.DataFrame(predictions), pd.DataFrame(randomisation)
     )
-    (tmp_path / "t.tex").write_text(document)
+    return {made.name: made for made in tables.make_all(collected)}
+
+
+@pytest.fixture(scope="module")
+def made(runs, attributions):
+    return everything(runs, attributions)
+
+
+def test_every_table_is_made(made):
+    assert list(made) == list(tables.TABLES)
+    for table in made.values():
+        assert table.missing == "" and len(table.data)
+        assert table.markdown.startswith("# ") and "nan" not in table.markdown
+        assert "nan" not in table.latex
+
+
+def test_markdown_tables_are_even(made):
+    for table in made.values():
+        for block in table.markdown.split("\n\n"):
+            lines = [line.replace("\\|", "") for line in block.splitlines()]
+            if lines and lines[0].startswith("|"):
+                assert len({line.count("|") for line in lines}) == 1, table.name
+
+
+def test_names_cannot_strike_through_markdown(made):
+    for table in made.values():
+        assert not re.search(r"(?<!\\)~", table.markdown), table.name
+
+
+def test_what_cannot_be_made_says_why(runs):
+    without = {table.name: table for table in tables.make_all(Collected(runs))}
+    assert list(without) == list(tables.TABLES)
+    missing = {name for name, table in without.items() if table.missing}
+    expected = {"matching", "closeness", "metric_agreement", "agreement", "sanity"}
+    assert missing == expected
+    for name in missing:
+        assert without[name].missing in without[name].markdown
+        assert without[name].missing in without[name].data["missing"].item()
+
+
+def test_order_of_the_rows_of_the_results_changes_no_number(runs, attributions, made):
+    order = runs.index[::-1]
+    again = everything(runs.loc[order], attributions.sample(frac=1, random_state=1))
+    for name, table in made.items():
+        keys = [column for column in table.data if table.data[column].dtype.kind not in "fi"]
+        keys += [c for c in ("ratio", "drop", "layers_randomised") if c in table.data]
+        pd.testing.assert_frame_equal(
+            table.data.sort_values(keys, ignore_index=True),
+            again[name].data.sort_values(keys, ignore_index=True),
+            rtol=1e-9,
+        )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-0.0001, "0.00"), (0.126, "+0.13"), (math.nan, "n/a"), (None, "n/a"), (-2, "-2.00")],
+)
+def test_numbers(value, text):
+    assert rendering.number(value, signed=True) == text
+
+
+def test_measures_tell_how_many_seeds_have_a_value():
+    assert rendering.measure((0.5, 0.1, 3), seeds=3) == "0.50 ± 0.10"
+    assert rendering.measure((0.5, 0.1, 2), 100, 1, seeds=3) == "50.0 ± 10.0 [2 of 3]"
+    assert rendering.measure((0.5, math.nan, 1), seeds=3) == "0.50 ± n/a [1 of 3]"
+    assert rendering.measure((math.nan, math.nan, 0), seeds=3) == "n/a"
+    assert rendering.p_value(0.0004) == "<0.001" and rendering.p_value(0.04) == "0.040"
+    assert "1 seed(s) only" in rendering.interval_note([3, 1])
+    assert "only:" not in rendering.interval_note([3, 5])
+
+
+def test_tall_tables_are_continued():
+    rows = [[f"row {i}", str(i)] for i in range(100)]
+    section = rendering.Section("many", ("Name", "Value"), rows, names=1)
+    text = rendering.to_latex(rendering.Document("tall", "Tall", "Note.", [section]))
+    assert text.count(r"\begin{table*}") == 3 and text.count("(continued)") == 2
+    assert text.count("Note.") == 1 and text.count(r"\ref{tab:tall-many}") == 2
+    assert len(set(re.findall(r"\\label{([^}]*)}", text))) == 3
+    for i in range(100):
+        assert text.count(f"row {i} & {i} ") == 1
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_latex_compiles(made, tmp_path):
+    labels = {"explainer": style._EXPLAINERS, "metric": style._METRICS}
+    names = [[style.label(name), kind] for kind, known in labels.items() for name in known]
+    names += [["50 % & #1 $x$ {a} \\b a^b c~d < > | -1 ± × – ≥", "odd"]]
+    section = rendering.Section("names", ("Name", "Kind"), names, names=2)
+    documents = [table.latex for table in made.values()]
+    documents.append(rendering.to_latex(rendering.Document("names", "Names", "All.", [section])))
+    document = HEAD + "\n\\clearpage\n".join(documents) + r"\end{document}"
+    (tmp_path / "t.tex").write_text(document, encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
+        errors="replace",
     )
     assert done.returncode == 0, done.stdout[-2000:]
+    assert "Missing character" not in done.stdout
+    assert "multiply defined" not in done.stdout
+    wide = [float(points) for points in re.findall(r"Overfull .hbox \((.*?)pt", done.stdout)]
+    assert max(wide, default=0) < 10  # a caption's word, but no table
+
+
+def test_tables_and_comparison_need_no_torch():
+    code = (
+        "import sys, ecqx.results.tables, ecqx.results.compare, ecqx.results.files;"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_workflow_knows_all_tables():
+    rules = (ROOT / "workflow/rules/tables.smk").read_text(encoding="utf-8")
+    names = re.search(r"TABLE_NAMES = \((.*?)\)", rules, re.DOTALL).group(1)
+    assert re.findall(r'"(\w+)"', names) == list(tables.TABLES)
+    assert not set(tables.TABLES) & {"runs", *rows.COLUMNS}  # the files they are made of
+    for name in tables.TABLES:
+        assert (ROOT / f"workflow/report/{name}.rst").is_file()

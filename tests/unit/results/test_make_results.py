@@ -1,0 +1,29 @@
+"""Made-up results of any size, and that tables of them stay cheap."""
+
+import time
+
+from benchmarks import make_results
+from ecqx.evaluation import declared
+from ecqx.results import statistics, tables
+
+
+def test_made_up_results_are_like_collected_ones():
+    runs = make_results.make_runs(700)
+    assert len(runs) == 700 and not runs.duplicated(statistics.RUN).any()
+    assert set(runs["status"]) == {"ok", "diverged"}
+    ok = runs["status"] == "ok"
+    assert runs.loc[~ok, "accuracy"].isna().all() and runs.loc[ok, "size_bytes"].notna().all()
+    attributions = make_results.make_attributions(runs)
+    assert set(attributions["explainer"]) <= set(declared("explainer"))
+    assert set(attributions["metric"]) == set(declared("metric") | declared("localisation"))
+    statistics.measures_per_run(runs, attributions)
+
+
+def test_tables_of_many_runs_take_seconds():
+    runs = make_results.make_runs(1_500)
+    collected = tables.Collected(runs, make_results.make_attributions(runs))
+    start = time.process_time()
+    made = {table.name: table for table in tables.make_all(collected)}
+    seconds = time.process_time() - start
+    assert set(made) == set(tables.TABLES) and len(made["closeness"].data) > 2_000
+    assert seconds < 15  # 3 when measured: nothing grows with the square

@@ -1,0 +1,478 @@
+"""Each table on cases worked out by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecqx.results import statistics
+from ecqx.results.tables import (
+    agreement,
+    closeness,
+    comparisons,
+    costs,
+    equal_accuracy,
+    equal_size,
+    hypervolume,
+    matching,
+    metric_agreement,
+    operating_points,
+    published,
+    rendering,
+    sanity,
+)
+from ecqx.results.tables.collected import Collected, Unavailable
+
+T_2 = 12.706204736432095  # 97.5 % quantile of Student's t, one degree of freedom
+NAN = math.nan
+FULL = 1600  # bytes
+
+
+def run(method, point, seed, accuracy, size, status="ok", full=0.9, **more):
+    return {
+        "dataset": "d", "model": "m", "method": method, "point": point, "seed": seed,
+        "bits": 4.0, "status": status, "accuracy": accuracy, "accuracy_fp32": full,
+        "size_bytes": size, "size_fp32_bytes": FULL, "compression_ratio": FULL / size,
+        "sparsity": 0.5, "entropy_bytes": size, "train_s": 1.0,
+    } | more  # fmt: skip
+
+
+def gone(method, point, seed, status="diverged"):
+    return run(method, point, seed, NAN, NAN, status)
+
+
+def measure(run, explainer, metric, mean, signed=True, subset="all"):
+    keys = {key: run[key] for key in statistics.RUN}
+    return keys | {"explainer": explainer, "metric": metric, "subset": subset, "signed": signed,
+                   "mean": mean, "std": 0.1, "n": 100}  # fmt: skip
+
+
+def anchor(name, seed, explainer, metric, mean):
+    return measure(run(name, "anchor", seed, 1, 1), explainer, metric, mean)
+
+
+def frame(rows):
+    return pd.DataFrame(rows)
+
+
+# operating points
+
+
+def points_runs(**columns):
+    rows = [
+        run("ecq", "lam~0", 0, 0.91, 800), run("ecq", "lam~0", 1, 0.91, 800),
+        run("ecq", "lam~1", 0, 0.89, 400), run("ecq", "lam~1", 1, 0.90, 400),
+        run("ecq", "lam~2", 0, 0.90, 200), run("ecq", "lam~2", 1, 0.87, 200),
+        run("ecq", "lam~3", 0, 0.95, 100), gone("ecq", "lam~3", 1),
+        run("nncodec", "qp~1", 0, 0.5, 50, bits=NAN), run("nncodec", "qp~1", 1, 0.5, 50, bits=NAN),
+    ]  # fmt: skip
+    return frame(rows).assign(**columns)
+
+
+def test_operating_points_on_test_take_the_mean_and_say_so():
+    table = operating_points.build(Collected(points_runs()))
+    ecq = table[table["method"] == "ecq"].set_index("criterion")
+    assert ecq["points"].to_dict() == {
+        "best_accuracy": "lam~0", "no_degradation": "lam~0", "within_half_a_point": "lam~1",
+        "within_1_point": "lam~1", "within_2_points": "lam~2",
+    }  # fmt: skip
+    assert set(table["selected_on"]) == {"test"}
+    row = ecq.loc["within_2_points"]
+    assert row["accuracy_mean"] == pytest.approx(0.885)
+    assert row["accuracy_change_half_width"] == pytest.approx(T_2 * 0.015)
+    assert (row["n"], row["seeds"], row["runs"], row["diverged"]) == (2, 2, 8, 1)
+    assert table["bits"].isna().sum() == 5  # nncodec has no bit width and comes last
+    assert table["points"].tolist()[-4:] == ["none"] * 4
+    document = operating_points.document(table)
+    assert document.note.startswith("Selected on test")
+    assert [section.title for section in document.sections] == [
+        "d / m, 4 bit", "d / m, no bit width"
+    ]  # fmt: skip
+    chosen = [row[1:3] for row in document.sections[0].rows]
+    assert chosen == [
+        ["best accuracy to no degradation", "lam~0"],
+        ["within 0.5 points to within 1 point", "lam~1"],
+        ["within 2 points", "lam~2"],
+    ]
+
+
+def test_operating_points_on_validation_are_chosen_by_each_seed():
+    validation = [0.80, 0.80, 0.79, 0.80, 0.80, 0.70, 0.795, NAN, 0.5, 0.5]
+    runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
+    table = operating_points.build(Collected(runs))
+    assert set(table["selected_on"]) == {"validation"}
+    ecq = table[table["method"] == "ecq"].set_index("criterion")
+    # Seed 0 chooses lam~2 (as good as lam~0 on validation, smaller), seed 1 lam~1.
+    assert ecq.loc["best_accuracy", "points"] == "lam~1 (1), lam~2 (1)"
+    assert ecq.loc["best_accuracy", "accuracy_mean"] == pytest.approx((0.90 + 0.90) / 2)
+    assert ecq.loc["within_half_a_point", "points"] == "lam~1 (1), lam~3 (1)"
+    assert ecq.loc["within_half_a_point", "size_bytes_mean"] == (100 + 400) / 2
+    assert "Each seed chooses" in operating_points.document(table).note
+
+
+def test_operating_points_fall_back_to_test_where_validation_is_incomplete():
+    validation = [0.80, NAN] + [0.8] * 8  # one finished run was not validated
+    runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
+    assert set(operating_points.build(Collected(runs))["selected_on"]) == {"test"}
+
+
+def test_operating_points_of_some_seeds_say_how_many():
+    validation = [0.80, 0.70, 0.79, 0.70, 0.70, 0.70, 0.70, NAN, 0.5, 0.5]
+    runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
+    table = operating_points.build(Collected(runs))
+    row = table[(table["method"] == "ecq") & (table["criterion"] == "no_degradation")].iloc[0]
+    assert (row["n"], row["seeds"]) == (1, 2) and math.isnan(row["accuracy_half_width"])
+    text = rendering.to_markdown(operating_points.document(table))
+    assert "± n/a [1 of 2]" in text and "2 seed(s) only" in text
+
+
+# what is read off the fronts
+
+
+def two_fronts():
+    """On seed 1, method b is one point above a at every size that both reach."""
+    rows = []
+    for seed, above in ((0, 0.02), (1, 0.01), (2, 0.03)):
+        rows += [
+            run("a", "p~0", seed, 0.5, 100), run("a", "p~1", seed, 0.7, 200),
+            run("a", "p~2", seed, 0.9, 400),
+            run("b", "p~0", seed, 0.5 + above, 100), run("b", "p~1", seed, 0.7 + above, 200),
+        ]  # fmt: skip
+    return frame(rows)
+
+
+def test_equal_size_by_hand():
+    table = equal_size.build(Collected(two_fronts()))
+    assert sorted(set(table["ratio"])) == [4, 5, 6.3, 8, 10, 12.5, 16]
+    at = table.set_index(["ratio", "method"])
+    assert at.loc[(16, "a"), "accuracy_mean"] == pytest.approx(0.5)
+    assert at.loc[(8, "b"), "accuracy_mean"] == pytest.approx(0.72)
+    assert at.loc[(10, "a"), "accuracy_mean"] == pytest.approx(0.5 + 0.2 * np.log2(1.6))
+    assert at.loc[(10, "a"), "size_bytes"] == 160
+    assert at.loc[(5, "b"), "accuracy_n"] == 0 and math.isnan(at.loc[(5, "b"), "accuracy_mean"])
+    text = rendering.to_markdown(equal_size.document(table))
+    assert "| n/a " in text and "50.0 ± 0.0" in text
+
+
+def test_equal_size_counts_seeds_that_do_not_reach_it():
+    runs = two_fronts()
+    runs = runs[~((runs["seed"] == 2) & (runs["point"] == "p~2"))]
+    table = equal_size.build(Collected(runs)).set_index(["ratio", "method"])
+    assert table.loc[(4, "a"), "accuracy_n"] == 2 and table.loc[(4, "a"), "seeds"] == 3
+    text = rendering.to_markdown(equal_size.document(table.reset_index()))
+    assert "[2 of 3]" in text
+
+
+def test_equal_accuracy_by_hand():
+    rows = []
+    for seed in (0, 1):
+        rows += [
+            run("a", "p~0", seed, 0.88, 100), run("a", "p~1", seed, 0.90, 400),
+            run("worse", "p~0", seed, 0.6, 100),
+        ]  # fmt: skip
+    rows += [run("gone", "p~0", 0, 0.9, 50), gone("gone", "p~0", 1)]
+    table = equal_accuracy.build(Collected(frame(rows))).set_index(["method", "drop"])
+    assert table.loc[("a", 0.01), "size_bytes_mean"] == pytest.approx(200)
+    assert table.loc[("a", 0.01), "compression_ratio_mean"] == pytest.approx(8)
+    assert table.loc[("a", 0.0), "size_bytes_mean"] == pytest.approx(400)
+    assert table.loc[("a", 0.05), "still_above"] == 2 and table.loc[("a", 0.05), "n"] == 0
+    assert table.loc[("worse", 0.05), "not_reached"] == 2
+    row = table.loc[("gone", 0.0)]
+    assert (row["n"], row["without_front"]) == (1, 1)
+    assert row["size_bytes_mean"] == pytest.approx(50)
+    counts = ["n", "not_reached", "still_above", "without_front"]
+    assert (table[counts].sum(axis=1) == 2).all()
+
+
+def test_comparisons_by_hand():
+    table = comparisons.build(Collected(two_fronts()))
+    (row,) = table.to_dict("records")
+    # common ratios: 8 (both fronts end or pass there), 10, 12.5, 16
+    assert (row["ratios"], row["ratio_least"], row["ratio_most"]) == (4, 8, 16)
+    assert row["difference_mean"] == pytest.approx(-0.02) and row["n"] == 3
+    assert row["d_z"] == pytest.approx(-2)
+    assert row["p_wilcoxon"] == row["p_wilcoxon_least"] == 0.25
+    assert row["p_t_holm"] == row["p_t"]  # a single pair
+    text = rendering.to_markdown(comparisons.document(table))
+    assert "0.250 (≥ 0.250)" in text and "-2.00 ± " in text
+
+
+def test_methods_without_a_common_size_are_not_compared():
+    rows = [run("a", "p~0", seed, 0.5, 100) for seed in (0, 1, 2)]
+    rows += [run("b", "p~0", seed, 0.5, 400) for seed in (0, 1, 2)]
+    (row,) = comparisons.build(Collected(frame(rows))).to_dict("records")
+    assert row["ratios"] == 0 and row["n"] == 0 and math.isnan(row["difference_mean"])
+    assert math.isnan(row["p_t_holm"])
+    assert "n/a" in rendering.to_markdown(comparisons.document(frame([row])))
+
+
+# volumes
+
+
+def test_hypervolume_ranks_and_means():
+    rows = [run("a", "p~0", seed, 0.9, FULL / 2 ** (2 + seed)) for seed in (0, 1, 2)]
+    rows += [run("b", "p~0", seed, 0.9, FULL / 2) for seed in (0, 1, 2)]
+    rows += [gone("c", "p~0", seed) for seed in (0, 1, 2)]
+    rows += [gone("d", "p~0", seed, "skipped") for seed in (0, 1, 2)]
+    runs = frame(rows)
+    maps = [measure(row, "lrp", "cosine", 0.5) for row in rows[:3]]
+    table = hypervolume.build(Collected(runs, frame(maps)))
+    flat = table[table["explainer"] == ""].set_index("method")
+    assert flat["volume_mean"].drop("d").to_dict() == pytest.approx({"a": 3, "b": 1, "c": 0})
+    assert flat["rank"].drop("d").to_dict() == {"a": 1, "b": 2, "c": 3}
+    assert math.isnan(flat.loc["d", "rank"]) and flat.loc["d", "tasks"] == 0
+    assert (flat.loc["a", "bootstrap_low"], flat.loc["a", "bootstrap_high"]) == pytest.approx(
+        (2, 4)
+    )
+    maps = table[table["explainer"] == "lrp"].set_index("method")
+    assert maps.loc["a", "volume_mean"] == pytest.approx(1.5)
+    assert maps.loc["b", "unplaced"] == 3
+    text = rendering.to_markdown(hypervolume.document(table))
+    assert "3 of 3" in text and "n/a" in text
+
+
+# costs
+
+
+def test_costs_are_paired_by_seed():
+    rows = []
+    for seed, base in ((0, 2.0), (1, 4.0)):
+        rows += [
+            run("uniform", "bits~2", seed, 0.9, 100, train_s=base),
+            run("uniform", "bits~4", seed, 0.9, 200, train_s=base),
+            run("ecqx", "lam~0", seed, 0.9, 100, train_s=3 * base),
+            gone("ecqx", "lam~1", seed) | {"train_s": 0.1},
+        ]
+    table = costs.build(Collected(frame(rows))).set_index("method")
+    assert table.loc["ecqx", "train_s_mean"] == 9
+    assert table.loc["ecqx", "train_s_ratio_mean"] == 3
+    assert table.loc["ecqx", "train_s_ratio_half_width"] == 0
+    assert table.loc["ecqx", "diverged"] == 2
+    assert table["peak_memory_bytes_n"].eq(0).all()
+    with_memory = frame(rows).assign(peak_memory_bytes=[100, 100, 300, NAN] * 2)
+    table = costs.build(Collected(with_memory)).set_index("method")
+    assert table.loc["ecqx", "peak_memory_bytes_ratio_mean"] == 3
+
+
+def test_costs_without_uniform_have_no_ratio():
+    table = costs.build(Collected(frame([run("ecqx", "lam~0", 0, 0.9, 100)])))
+    assert table["train_s_ratio_n"].eq(0).all() and table["train_s_n"].eq(1).all()
+
+
+# attributions
+
+
+def test_matching_pairs_methods_by_name():
+    known = matching.pairs(["uniform", "wcam", "ecq", "ecq_wcam", "odd_wcam", "ecqx_wcam"])
+    assert known == {"wcam": "uniform", "ecq_wcam": "ecq"}
+
+
+def matched():
+    rows, maps = [], []
+    for seed in (0, 1):
+        for bits in (2, 4):
+            plain = run("uniform", f"bits~{bits}", seed, 0.80, 100 * bits, p_bits=bits)
+            for gamma in (10, 100):
+                point = f"bits~{bits}_gamma~{gamma}"
+                size = 110 * bits
+                rows.append(run("wcam", point, seed, 0.83, size, p_bits=bits, p_gamma=gamma))
+                gain = 0.1 if gamma == 100 else 0.0
+                maps.append(measure(rows[-1], "lrp", "auc", 0.7 + gain + 0.02 * seed))
+                maps.append(measure(rows[-1], "lrp", "pointing_game", 0.5))
+            rows.append(plain)
+            maps.append(measure(plain, "lrp", "auc", 0.7))
+            maps.append(measure(plain, "lrp", "pointing_game", 0.4))
+        maps.append(anchor("identical", seed, "lrp", "auc", 0.95))
+    return frame(rows), frame(maps)
+
+
+def test_matching_by_hand():
+    runs, maps = matched()
+    table = matching.build(Collected(runs, maps)).set_index("point")
+    assert len(table) == 4 and set(table["compression"]) == {"uniform"}
+    row = table.loc["bits~2_gamma~100"]
+    assert row["auc_full_mean"] == pytest.approx(0.95)
+    assert row["auc_without_mean"] == pytest.approx(0.7)
+    assert row["auc_difference_mean"] == pytest.approx(0.11)
+    assert row["auc_difference_half_width"] == pytest.approx(T_2 * 0.01)
+    assert row["pointing_game_difference_mean"] == pytest.approx(0.1)
+    assert row["accuracy_difference_mean"] == pytest.approx(0.03)
+    assert row["size_ratio_mean"] == pytest.approx(1.1)
+    assert table.loc["bits~4_gamma~10", "auc_difference_mean"] == pytest.approx(0.01)
+
+
+def test_matching_leaves_a_diverged_run_out_of_n():
+    runs, maps = matched()
+    lost = (runs["method"] == "wcam") & (runs["seed"] == 1) & (runs["p_bits"] == 2)
+    runs.loc[lost, ["status", "accuracy", "size_bytes"]] = ["diverged", NAN, NAN]
+    keep = ~((maps["method"] == "wcam") & (maps["seed"] == 1) & maps["point"].str.contains("~2_"))
+    table = matching.build(Collected(runs, maps[keep])).set_index("point")
+    assert table.loc["bits~2_gamma~10", "auc_difference_n"] == 1
+    assert table.loc["bits~2_gamma~10", "accuracy_difference_n"] == 1
+    assert table.loc["bits~4_gamma~10", "auc_difference_n"] == 2
+    assert "[1 of 2]" in rendering.to_markdown(matching.document(table.reset_index()))
+
+
+def test_matching_without_masks_or_counterpart_is_unavailable():
+    runs, maps = matched()
+    with pytest.raises(Unavailable, match="with and without"):
+        matching.build(Collected(runs[runs["method"] == "wcam"], maps))
+    with pytest.raises(Unavailable, match="no task has masks"):
+        matching.build(Collected(runs, maps.assign(metric="cosine").drop_duplicates(
+            [*statistics.RUN, "metric"])))  # fmt: skip
+
+
+def close(lower_is_better=False):
+    """At sizes 100 and 200: method wcam keeps 0.1 more than uniform, uniform 0.2 over retrained."""
+    rows, maps = [], []
+    sign = -1 if lower_is_better else 1
+    metric = "normalised_l2" if lower_is_better else "cosine"
+    for seed, extra in ((0, 0.0), (1, 0.01), (2, -0.01)):
+        for size, level in ((100, 0.6), (200, 0.8)):
+            for method, more in (("uniform", 0.0), ("wcam", 0.1 + extra)):
+                rows.append(run(method, f"p~{size}", seed, 0.7 + size / 1000, size))
+                maps.append(measure(rows[-1], "lrp", metric, sign * (level + more)))
+        maps.append(anchor("retrained", seed, "lrp", metric, sign * 0.5))
+    return frame(rows), frame(maps)
+
+
+@pytest.mark.parametrize("lower_is_better", [False, True])
+def test_closeness_by_hand(lower_is_better):
+    table = closeness.build(Collected(*close(lower_is_better))).set_index("method")
+    row = table.loc["wcam"]
+    assert (row["ratio_least"], row["ratio_most"], row["ratios"]) == (8, 16, 4)
+    assert row["difference_mean"] == pytest.approx(0.1) and row["n"] == 3
+    assert row["d_z"] == pytest.approx(10)
+    assert row["accuracy_difference_mean"] == pytest.approx(0)
+    ratios = [8, 10, 12.5, 16]
+    level = np.mean([0.6 + 0.2 * np.log2(FULL / ratio / 100) for ratio in ratios])
+    assert row["retrained_difference_mean"] == pytest.approx(level + 0.1 - 0.5)
+    uniform = table.loc["uniform"]
+    assert uniform["n"] == 0 and uniform["retrained_difference_mean"] == pytest.approx(level - 0.5)
+
+
+def test_closeness_tally_and_its_star():
+    table = closeness.build(Collected(*close()))
+    tally = closeness.tally(table).set_index("method")
+    assert tally.loc["wcam", "uniform_above"] == 1 and tally.loc["wcam", "uniform_below"] == 0
+    assert tally.loc["wcam", "retrained_above"] == 1
+    text = rendering.to_markdown(closeness.document(table))
+    assert "+0.100 ± 0.025 \\*" in text
+
+
+def test_closeness_without_uniform_still_knows_retrained():
+    runs, maps = close()
+    keep = runs["method"] == "wcam"
+    table = closeness.build(Collected(runs[keep], maps[maps["method"] != "uniform"]))
+    (row,) = table.to_dict("records")
+    assert row["n"] == 0 and row["retrained_n"] == 3 and row["ratios"] == 4
+
+
+def test_metric_agreement_by_hand():
+    rows, maps = [], []
+    levels = [0.1, 0.2, 0.3, 0.4, 0.5]
+    for place, level in enumerate(levels):
+        rows.append(run("a", f"p~{place}", 0, 0.5, 100 + place))
+        maps.append(measure(rows[-1], "lrp", "cosine", level))
+        maps.append(measure(rows[-1], "lrp", "ssim", level**3))
+        maps.append(measure(rows[-1], "lrp", "spearman", [5, 1, 2, 3, 4][place]))
+        maps.append(measure(rows[-1], "lrp", "auc", level))
+        maps.append(measure(rows[-1], "grad_cam", "cosine", level))
+        maps.append(measure(rows[-1], "grad_cam", "ssim", -level))
+    table = metric_agreement.build(Collected(frame(rows), frame(maps)))
+    found = table.set_index(["metric", "other"])
+    assert set(found.index) == {
+        ("cosine", "spearman"), ("cosine", "ssim"), ("spearman", "ssim")
+    }  # fmt: skip
+    row = found.loc[("cosine", "ssim")]
+    assert (row["correlation_mean"], row["correlation_least"], row["correlation_most"]) == (
+        0,
+        -1,
+        1,
+    )
+    assert (row["cells"], row["runs"]) == (2, 10)
+    # ranks 1..5 against 5 1 2 3 4: squared differences 16 + 4 * 1, 1 - 6 * 20 / (5 * 24)
+    assert found.loc[("cosine", "spearman"), "correlation_mean"] == pytest.approx(0)
+
+
+def test_metric_agreement_needs_two_metrics():
+    runs, maps = close()
+    with pytest.raises(Unavailable, match="fewer than two"):
+        metric_agreement.build(Collected(runs, maps))
+
+
+# the others
+
+
+def test_agreement_names_the_class_hit_hardest():
+    rows = [run("ecq", "lam~0", seed, 0.85, 100, flips=0.1 + 0.02 * seed) for seed in (0, 1)]
+    rows += [run("ecq", "lam~1", 0, 0.8, 100, flips=0.3), gone("ecq", "lam~1", 1) | {"flips": NAN}]
+    predictions = [
+        {key: row[key] for key in statistics.RUN}
+        | {"class": name, "n": count, "accuracy": 0.9 - drop, "accuracy_fp32": 0.9}
+        for row in rows[:2]
+        for name, drop, count in ((7, 0.1 + 0.02 * row["seed"], 40 - row["seed"]), (8, 0.0, 30))
+    ]
+    table = agreement.build(Collected(frame(rows), predictions=frame(predictions)))
+    row = table.set_index("point").loc["lam~0"]
+    assert row["flips_mean"] == pytest.approx(0.11)
+    assert row["flips_half_width"] == pytest.approx(T_2 * 0.01)
+    assert (row["worst_class"], row["worst_class_samples"]) == ("7", 39)
+    assert row["worst_class_change_mean"] == pytest.approx(-0.11)
+    other = table.set_index("point").loc["lam~1"]
+    assert other["flips_n"] == 1 and other["diverged"] == 1
+    text = rendering.to_markdown(agreement.document(table))
+    assert "30.00 ± n/a [1 of 2]" in text and "1 of 2" in text
+
+
+def test_sanity_shows_first_half_and_all():
+    rows = [
+        {"dataset": "d", "model": "m", "seed": seed, "explainer": "lrp",
+         "layers_randomised": count, "layer": f"l{count}", "metric": "cosine", "signed": signed,
+         "mean": 1 - 0.2 * count + 0.1 * seed if signed else 0.0}
+        for seed in (0, 1) for count in range(1, 6) for signed in (True, False)
+    ]  # fmt: skip
+    runs = frame([run("ecq", "lam~0", seed, 0.9, 100) for seed in (0, 1)])
+    table = sanity.build(Collected(runs, randomisation=frame(rows)))
+    assert len(table) == 10 and set(table["layers"]) == {5}
+    (section,) = sanity.document(table).sections
+    assert list(section.headers)[2:] == ["1 of 5 layers", "3 of 5 layers", "5 of 5 layers"]
+    assert [cell.split(" ")[0] for cell in section.rows[0][3:]] == [
+        "0.450", "0.050"
+    ]  # fmt: skip
+
+
+def test_published_values_stand_beside_the_best_here():
+    runs = points_runs().assign(method=lambda rows: rows["method"].replace("ecq", "ecqx"))
+    table = published.build(Collected(runs))
+    row = table.set_index("criterion").loc["within_2_points"]
+    assert row["published"] == 103 and row["status"] == "verified"
+    assert row["measured_mean"] == pytest.approx(FULL / 200) and row["points"] == "lam~2"
+    with pytest.raises(Unavailable):
+        published.build(Collected(points_runs()))
+
+
+def test_unverified_published_values_are_marked():
+    entry = published.PUBLISHED[0]._replace(status=published.UNVERIFIED, method="ecq", value=99.0)
+    table = published.build(Collected(points_runs()), (entry,))
+    text = rendering.to_markdown(published.document(table))
+    assert "99 (?)" in text and "unverified" in text
+    verified = published.build(Collected(points_runs()), (entry._replace(status="verified"),))
+    assert "(?)" not in rendering.to_markdown(published.document(verified))
+
+
+def test_controls_of_ecqx_are_methods_of_their_own():
+    rows, maps = [], []
+    for source, accuracy in (("lrp", 0.6), ("shuffled", 0.8)):
+        for seed in (0, 1):
+            rows.append(run("ecqx", f"r~{source}", seed, accuracy, 100, p_relevance=source))
+            maps.append(measure(rows[-1], "lrp", "cosine", accuracy))
+    rows += [run("ecq", "lam~0", seed, 0.7, 100, p_relevance=NAN) for seed in (0, 1)]
+    collected = Collected(frame(rows), frame(maps))
+    assert set(collected.runs["method"]) == {"ecq", "ecqx", "ecqx, shuffled"}
+    table = equal_size.build(collected).set_index("method")
+    assert table.loc["ecqx", "accuracy_mean"] == pytest.approx(0.6)
+    assert table.loc["ecqx, shuffled", "accuracy_mean"] == pytest.approx(0.8)
+    volumes = hypervolume.build(collected)
+    assert volumes.loc[volumes["explainer"] == "lrp", "unplaced"].sum() == 2  # ecq has no maps
