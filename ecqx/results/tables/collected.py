@@ -8,41 +8,18 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ecqx.results import statistics, style
+from ecqx.results.variants import by_variant, variants
 
 
 class Unavailable(Exception):
     """The collected results lack what a table is about; the message says what."""
 
 
-_SOURCE, _PUBLISHED_SOURCE = "p_relevance", "lrp"
-
-
-def controls_apart(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """(method, point) -> name, of the points whose relevance is another than that of LRP."""
-    if _SOURCE not in runs.columns:
-        return {}
-    control = runs[runs[_SOURCE].notna() & (runs[_SOURCE] != _PUBLISHED_SOURCE)]
-    points = control[["method", "point", _SOURCE]].drop_duplicates()
-    return {
-        (method, point): f"{method}, {source}"
-        for method, point, source in points.itertuples(index=False, name=None)
-    }
-
-
-def _renamed(table: pd.DataFrame, names: dict[tuple[str, str], str]) -> pd.DataFrame:
-    """``table`` with the methods of the given (method, point) renamed."""
-    if not names or table.empty:
-        return table
-    keys = zip(table["method"], table["point"], strict=True)
-    return table.assign(method=[names.get(key, key[0]) for key in keys])
-
-
 @dataclass(frozen=True)
 class Collected:
     """The collected tables.
 
-    Runs of a method with a control in place of LRP's relevance become runs of a method of their
-    own, such as ``ecqx, shuffled``: on a front of all of them, the controls would count for ECQx.
+    Variants of a method become methods of their own, see :mod:`ecqx.results.variants`.
 
     Attributes
     ----------
@@ -60,11 +37,11 @@ class Collected:
     def __post_init__(self) -> None:
         # What is derived from the runs stands beside them by place, whatever their index was.
         runs = self.runs.reset_index(drop=True)
-        names = controls_apart(runs)
+        names = variants(runs)
         for name in ("attributions", "predictions"):
             if (table := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _renamed(table, names))
-        object.__setattr__(self, "runs", _renamed(runs, names))
+                object.__setattr__(self, name, by_variant(table, names))
+        object.__setattr__(self, "runs", by_variant(runs, names))
 
     @functools.cached_property
     def seeds(self) -> pd.Series:

@@ -22,6 +22,7 @@ from ecqx.results.tables.collected import (
     once,
     tasks_of,
 )
+from ecqx.results.variants import method_of
 
 METRICS = {"auc": "ROC-AUC", "pointing_game": "point accuracy"}
 _SUFFIX = "wcam"
@@ -38,10 +39,13 @@ NOTE = (
 def pairs(methods) -> dict[str, str]:
     """Method with matching -> the same method without, for those that have both."""
     methods = set(methods)
-    bases = {"wcam": "uniform"} | {
-        name: name.removesuffix(f"_{_SUFFIX}") for name in methods if name.endswith(f"_{_SUFFIX}")
-    }
-    return {name: base for name, base in bases.items() if {name, base} <= methods}
+    found = {}
+    for name in methods:
+        method = method_of(name)
+        base = "uniform" if method == _SUFFIX else method.removesuffix(f"_{_SUFFIX}")
+        if base != method and base in methods:
+            found[name] = base
+    return found
 
 
 def build(collected: Collected) -> pd.DataFrame:
