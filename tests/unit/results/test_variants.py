@@ -17,11 +17,14 @@ def runs(**columns):
         ({"p_gamma": [10.0, 100.0]}, ["m, gamma 10", "m, gamma 100"]),
         ({"p_gamma": [10.0, 10.0]}, ["m", "m"]),
         ({"p_relevance": ["lrp", "shuffled"]}, ["m", "m, shuffled"]),
-        ({"p_variant": ["swa", "ewa"], "p_gamma": [1.0, 2.0]}, ["m, swa, gamma 1", "m, ewa, gamma 2"]),
+        (
+            {"p_variant": ["swa", "ewa"], "p_gamma": [1.0, 2.0]},
+            ["m, swa, gamma 1", "m, ewa, gamma 2"],
+        ),
         ({"p_flag": [True, False]}, ["m, flag True", "m, flag False"]),
         ({"p_window": [None, None]}, ["m", "m"]),
     ],
-)  # fmt: skip
+)
 def test_names(columns, names):
     table = runs(**columns)
     assert by_variant(table, variants(table))["method"].tolist() == names
