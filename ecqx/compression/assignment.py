@@ -72,7 +72,7 @@ class Placed:
     weight : float Tensor, shape (n,)
     grid : Grid
     counts : int64 Tensor, shape (levels,): how many weights have each level as their nearest
-    index : uint16 array, shape (n,): the bin of each weight; None on CUDA
+    index : uint16 array, shape (n,): the bin of each weight; None but on the CPU
     """
 
     weight: Tensor
@@ -84,7 +84,7 @@ class Placed:
 def place(weight: Tensor, grid: Grid) -> Placed:
     """Place the weights of a tensor of any shape; see :class:`Placed`."""
     flat = weight.detach().flatten()
-    if flat.is_cuda:
+    if not kernels.serve(flat):
         nearest = (grid.nearest(flat) - grid.low).long()
         counts = torch.zeros(grid.n_levels, dtype=torch.int64, device=flat.device)
         return Placed(flat, grid, counts.scatter_add_(0, nearest, torch.ones_like(nearest)), None)
@@ -210,7 +210,8 @@ class Diagram:
     Attributes
     ----------
     bounds : float Tensor, shape (k + 1,), of the weights' precision, infinity at the end
-    below : int32 array, shape (bins + 1,): boundaries below the beginning of a bin; None on CUDA
+    below : int32 array, shape (bins + 1,): boundaries below the beginning of a bin; None but on
+        the CPU
     """
 
     def __init__(self, placed: Placed, bounds: Tensor) -> None:

@@ -100,7 +100,7 @@ def assign_by_relevance(
     c1 that of its best other level; so the ends of the interval are two order statistics of t.
 
     On a CPU, beta of a large tensor is bracketed first, and t is computed for those weights alone
-    whose t may lie in the bracket; see :mod:`ecqx.compression.threshold_brackets`. On CUDA nothing
+    whose t may lie in the bracket; see :mod:`ecqx.compression.threshold_brackets`. On a GPU nothing
     is read back to the host.
 
     Parameters
@@ -153,6 +153,6 @@ def _zero_cell(bounds: Tensor, zero: Tensor) -> Tensor:
 def _count_between(weight: Tensor, cell: Tensor) -> Tensor:
     """int64 Tensor, a scalar: how many weights are above the first bound, up to the second."""
     lower, upper = cell.to(weight.dtype)
-    if weight.is_cuda:
+    if not kernels.serve(weight):
         return ((weight > lower) & (weight <= upper)).sum()
     return torch.tensor(kernels.count_between(weight.numpy(), *cell.to(weight.dtype).numpy()))

@@ -55,7 +55,7 @@ class ZeroChoice:
 
         Parameters
         ----------
-        places : integer array, shape (m,), of weights; all by default. None on CUDA.
+        places : integer array, shape (m,), of weights; all by default, and always but on the CPU
 
         Returns
         -------
@@ -121,10 +121,10 @@ class ZeroChoice:
 def order_statistics(values: Tensor, *k: Tensor) -> Tensor:
     """For each k the k-th smallest value, counting from 1, as float64.
 
-    -inf and inf where k is below 1 or above the number of values. On CUDA nothing is read back to
+    -inf and inf where k is below 1 or above the number of values. On a GPU nothing is read back to
     the host.
     """
-    if values.is_cuda:
+    if not kernels.serve(values):
         return order_statistics_by_sorting(values, *k)
     array, places, last = values.numpy(), [int(each) - 1 for each in k], len(values) - 1
     inside = [place for place in places if 0 <= place <= last]

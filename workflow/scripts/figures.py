@@ -91,8 +91,8 @@ DRAW = {
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
     results = Results(snakemake)
-    folder = Path(snakemake.params.folder)
-    texts = {Path(path).stem: Path(path).read_text("utf-8") for path in snakemake.input.captions}
+    folder = Path(snakemake.output.captions).parent
+    texts = {Path(path).stem: Path(path).read_text("utf-8") for path in snakemake.input.texts}
     captions = []
     for name in snakemake.params.names:
         kind, _, argument = name.partition("-")
@@ -106,7 +106,7 @@ def main(snakemake) -> None:
         captions.append(pictures.caption(name, texts[kind], notes))
         print(f"{name}: {notes['page']}")
     text = "# Captions of the figures\n\n" + "\n".join(captions)
-    (folder / "captions.md").write_text(text, encoding="utf-8")
+    Path(snakemake.output.captions).write_text(text, encoding="utf-8")
     for name, reason in snakemake.params.left_out.items():
         tell(f"{name} is left out: {reason}")
     tell(f"{folder}: {len(captions)} figures")

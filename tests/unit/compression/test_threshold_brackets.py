@@ -1,11 +1,13 @@
 """Bracketed thresholds against those of all weights: the same codes, bit for bit."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecqx.compression.assignment import Diagram, Levels, boundaries, lambda_max, place
+from ecqx.compression import kernels
+from ecqx.compression.assignment import Diagram, Levels, assign, boundaries, lambda_max, place
 from ecqx.compression.grid import fit_grid
 from ecqx.compression.relevance_assignment import Window, assign_by_relevance, rank
 from ecqx.compression.threshold_brackets import decide, decide_within, sampled, undecided
@@ -43,7 +45,7 @@ def tensor(shape, size, rng, dtype=torch.float32):
     return (0.05 * weight).to(dtype), relevance.to(dtype)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(["normal", "heavy", "sparse", "tiny", "positive"]),
     st.sampled_from([torch.float32, torch.float64]),
@@ -143,3 +145,23 @@ def test_weights_that_are_not_numbers_do_not_raise():
     )
     assert codes.shape == (40_000,)
     assert np.isin(codes.numpy(), grid.codes().numpy()).all()
+
+
+@pytest.mark.parametrize("side", ["below", "above"])
+def test_tensor_operations_do_what_the_compiled_loops_do(monkeypatch, side):
+    """What other devices than the CPU run, run on the CPU."""
+    rng = torch.Generator().manual_seed(0)
+    pairs = [tensor("sparse", size, rng, torch.float64) for size in (30_000, 500, 20_000)]
+    found = {}
+    for compiled in (True, False):
+        monkeypatch.setattr(kernels, "serve", lambda tensor, compiled=compiled: compiled)
+        placed = [place(weight, fit_grid(weight, 4)) for weight, _ in pairs]
+        levels = Levels.of(placed)
+        lam = 0.1 * lambda_max(placed, levels)
+        rankings = rank([relevance for _, relevance in pairs])
+        options = {"window": Window(side, 0.1)}
+        codes, _ = assign_by_relevance(placed, rankings, levels, lam, **options)
+        found[compiled] = [*assign(placed, levels, lam), *codes]
+    for loop, operations in zip(found[True], found[False], strict=True):
+        assert (loop == operations).double().mean() > 0.9999  # rounding of logarithms
+        assert abs(int((loop == 0).sum() - (operations == 0).sum())) <= 1
