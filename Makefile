@@ -1,4 +1,4 @@
-# `make help` lists the targets. The first use of benchmark, test, figures, tables or lint sets up
+# `make help` lists the targets. The first use of benchmark, test, figures, tables, page or lint sets up
 # .venv by itself.
 
 VENV := .venv
@@ -9,12 +9,13 @@ CXX_FOUND := $(shell command -v $${CXX:-c++} || command -v g++ || command -v cla
 CORES ?= all
 SNAKEMAKE := $(BIN)/snakemake
 
-.PHONY: help benchmark figures tables test lint clean
+.PHONY: help benchmark figures tables page test lint clean
 
 help:
 	@echo 'make benchmark  run the benchmark of config/default.yaml; tables and figures in results/'
 	@echo 'make figures    draw the figures again from the collected results'
 	@echo 'make tables     write the tables again from the collected results'
+	@echo 'make page       make the page again from the collected results'
 	@echo 'make test       style checks and all tests'
 	@echo 'make lint       style checks alone'
 	@echo 'make clean      remove what the workflow made; .venv and results/reference stay'
@@ -30,6 +31,9 @@ figures: $(STAMP)
 
 tables: $(STAMP)
 	$(SNAKEMAKE) --cores 1 tables
+
+page: $(STAMP)
+	$(SNAKEMAKE) --cores 1 page
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ecqx.results import style
+
 FORMATS = ("pdf", "png")
 
 
@@ -17,8 +19,6 @@ def file_name(figure: str, width: str) -> str:
 
 def write(figure: Figure, folder: Path, name: str) -> None:
     """Write a figure in every format."""
-    from ecqx.results import style
-
     for suffix in FORMATS:
         (folder / f"{name}.{suffix}").write_bytes(style.render(figure, suffix))
 

@@ -149,8 +149,10 @@ def _page_of_rows(strips: int, samples: int, ratio: float):
     page = Page("column", [1.0] * strips, [None] * samples + [_BAR], gap=_GAP, aspect=ratio)
 
     def names(axis: Axes, head: str, page: Page) -> None:
+        name, *measured = head.split("\n")  # two lines fit beside a spectrogram, three do not
+        text = "\n".join([name, ", ".join(measured)]) if measured else name
         axis.text(
-            0, 0.5, head, ha="right", va="center", fontsize=style.NOTE_FONT_SIZE, linespacing=1.15,
+            0, 0.5, text, ha="right", va="center", fontsize=style.NOTE_FONT_SIZE, linespacing=1.15,
             transform=axis.transAxes + ScaledTranslation(-4 / 72, 0, axis.figure.dpi_scale_trans),
         )  # fmt: skip
 

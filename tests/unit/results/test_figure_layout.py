@@ -47,8 +47,8 @@ def results(build_runs, build_attributions):
     return runs, rows
 
 
-def gallery(runs, width):
-    images, reference, selected, maps = gallery_input(runs)
+def gallery(runs, width, shape=(1, 8, 8)):
+    images, reference, selected, maps = gallery_input(runs, shape)
     names = ["zero", "one", "a longer name"]
     return figures.gallery(images, reference, selected, maps, "lrp", None, names, width)
 
@@ -73,6 +73,7 @@ DRAW = {
     "training_cost": lambda r, a, w: figures.training_cost(r, w),
     "ranks": lambda r, a, w: figures.ranks(r, w),
     "gallery": lambda r, a, w: gallery(r, w),
+    "gallery of spectrograms": lambda r, a, w: gallery(r, w, (1, 15, 49)),
     "controls": lambda r, a, w: of_controls(w),
 }
 

@@ -1,0 +1,27 @@
+"""Figures as files, and their captions."""
+
+from matplotlib.figure import Figure
+
+from ecqx.results import style
+from workflow import pictures
+
+
+def test_a_figure_is_written_in_every_format(tmp_path):
+    figure = Figure(figsize=(1, 1))
+    figure.subplots()
+    pictures.write(figure, tmp_path, "name-column")
+    assert (tmp_path / "name-column.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "name-column.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(tmp_path.iterdir())) == len(pictures.FORMATS)
+
+
+def test_widths_have_names_of_their_own():
+    names = [pictures.file_name("ranks", width) for width in style.WIDTHS]
+    assert names == ["ranks", "ranks-column"]
+
+
+def test_captions_say_what_is_shown_and_n_of_each_width():
+    same = pictures.caption("ranks", "**Ranks**\nof methods.", {"page": "n = 3", "column": "n = 3"})
+    assert same == "## ranks\n\n**Ranks** of methods.\n\n*In the figure (page and column):* n = 3\n"
+    two = pictures.caption("ranks", "Ranks.", {"page": "n = 3", "column": "n = 2"})
+    assert two.endswith("*In the figure (page):* n = 3\n\n*In the figure (column):* n = 2\n")
