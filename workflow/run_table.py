@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 Value = int | float | str | bool
 Point = dict[str, Value]
 
-_PATH_SAFE = re.compile(r"[\w.+-]+", re.ASCII)
+_PATH_SAFE = re.compile(r"[\w.,+-]+", re.ASCII)
 
 
 def point_name(point: Mapping[str, Value]) -> str:
@@ -21,13 +21,14 @@ def point_name(point: Mapping[str, Value]) -> str:
 
     Raises
     ------
-    ValueError: a text value holds characters other than letters, digits, ``_``, ``.``,
+    ValueError: a text value holds characters other than letters, digits, ``_``, ``.``, ``,``,
         ``+`` and ``-``, which could not be told apart in a path.
     """
     for parameter, value in point.items():
         if isinstance(value, str) and not _PATH_SAFE.fullmatch(value):
             raise ValueError(
-                f"{parameter}: got {value!r}, expected text of letters, digits, '_', '.', '+', '-'"
+                f"{parameter}: got {value!r}, expected text of letters, digits, "
+                "'_', '.', ',', '+', '-'"
             )
     return "_".join(f"{name}~{_text(value)}" for name, value in point.items()) or "default"
 

@@ -43,7 +43,7 @@ class WCAM:
             return super().compress(model, task, rng)
         with AttributionMatching(
             model,
-            task.train.x[:1],
+            task.train.x[:1].to(task.device),
             gamma=self.gamma,
             variant=self.variant,
             layers=layer_names(self.layers),

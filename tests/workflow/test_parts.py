@@ -22,8 +22,10 @@ def test_points_are_products_of_blocks_in_order():
 
 
 def test_point_names_hold_booleans_and_text():
-    name = run_table.point_name({"merge": True, "window": "below", "lam": 1e-5, "qp": -20})
-    assert name == "merge~true_window~below_lam~1e-05_qp~-20"
+    name = run_table.point_name(
+        {"merge": True, "window": "below", "lam": 1e-5, "qp": -20, "layers": "1,4.conv"}
+    )
+    assert name == "merge~true_window~below_lam~1e-05_qp~-20_layers~1,4.conv"
 
 
 @pytest.mark.parametrize(
