@@ -42,11 +42,8 @@ def test_default_configuration(checkout):
         "evaluate": jobs_per_seed * seeds,
         "collect": 1,
         "tables": 1,
-        "accuracy_vs_size": 1,
-        "accuracy_vs_sparsity": 1,
-        "consistency_vs_size": 1,
-        "localisation_vs_size": 1,
-        "gallery": len(tasks),
+        "figures": 1,
+        "page": 1,
         "all": 1,
     }
 
@@ -87,15 +84,8 @@ def test_figures_from_copied_tables_plan_no_training(checkout):
     tables.mkdir(parents=True)
     for name in ("runs.csv", "attributions.csv"):
         (tables / name).write_text("dataset\n")
-    jobs = job_counts(checkout.snakemake("figures", "tables", "--dry-run").stdout)
-    assert jobs == {
-        "accuracy_vs_size": 1,
-        "accuracy_vs_sparsity": 1,
-        "consistency_vs_size": 1,
-        "localisation_vs_size": 1,
-        "figures": 1,
-        "tables": 1,
-    }
+    jobs = job_counts(checkout.snakemake("figures", "tables", "page", "--dry-run").stdout)
+    assert jobs == {"figures": 1, "tables": 1, "page": 1}
 
 
 def test_figures_without_tables_plan_everything(checkout):

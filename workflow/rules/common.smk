@@ -203,8 +203,6 @@ def of_gallery_seed(pattern, task):
     return fill(pattern, task).format(seed=GALLERY_SEED)
 
 
-def gallery_maps(wildcards):
-    """Maps of all runs of the gallery's seed, of those at hand if tables are all that is asked."""
-    tasks = {label: task for label, task in TASKS.items() if task == settings_of(wildcards)}
-    paths = run_paths("maps.npz", seeds=[GALLERY_SEED], tasks=tasks)
-    return [path for path in paths if not FROM_TABLES or Path(path).is_file()]
+def at_hand(*paths):
+    """Whether files can be asked for: all of them, unless nothing but tables is to be looked at."""
+    return not FROM_TABLES or all(Path(path).is_file() for path in paths)

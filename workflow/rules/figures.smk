@@ -29,7 +29,7 @@ GALLERIES = {
 GALLERIES_AT_HAND = {
     name: paths
     for name, paths in GALLERIES.items()
-    if not FROM_TABLES or all(Path(path).is_file() for path in paths)
+    if at_hand(*paths)
 }
 FIGURE_TABLES = {"layers": "layers", "relevance_vs_magnitude": "relevance"}
 LEFT_OUT = {

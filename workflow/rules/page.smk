@@ -4,18 +4,17 @@
 PAGE = f"{RESULTS}/page.html"
 
 
-def at_hand(*paths):
-    """Whether files can be asked for: all of them, unless nothing but tables is to be looked at."""
-    return not FROM_TABLES or all(Path(path).is_file() for path in paths)
-
-
-def page_maps(task):
-    """The reference and the samples of a task's maps."""
-    patterns = f"{PRETRAINED}/reference.npz", GALLERY_SAMPLES
-    return [of_gallery_seed(pattern, task) for pattern in patterns]
-
-
-PAGE_TASKS = {label: task for label, task in TASKS.items() if at_hand(*page_maps(task))}
+# per task the reference and the samples of its maps
+PAGE_MAPS = [
+    [of_gallery_seed(pattern, task) for pattern in (f"{PRETRAINED}/reference.npz", GALLERY_SAMPLES)]
+    for task in TASKS.values()
+]
+PAGE_TASKS = {
+    label: task
+    for (label, task), paths in zip(TASKS.items(), PAGE_MAPS, strict=True)
+    if at_hand(*paths)
+}
+PAGE_MAPS = [paths for paths in PAGE_MAPS if at_hand(*paths)]
 PAGE_ASSETS = [
     os.path.relpath(path)
     for path in sorted((ROOT / "ecqx/results/page").rglob("*"))
@@ -31,8 +30,8 @@ rule page:
     input:
         runs=TABLES[0],
         attributions=TABLES[1],
-        references=[page_maps(task)[0] for task in PAGE_TASKS.values()],
-        samples=[page_maps(task)[1] for task in PAGE_TASKS.values()],
+        references=[paths[0] for paths in PAGE_MAPS],
+        samples=[paths[1] for paths in PAGE_MAPS],
         maps=[
             path
             for path in run_paths("maps.npz", seeds=[GALLERY_SEED], tasks=PAGE_TASKS)
