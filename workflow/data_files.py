@@ -90,10 +90,15 @@ def fingerprint(path: Path) -> str:
     if path.is_file():
         files = [str(path)]
     else:
-        files = [os.path.join(top, name) for top, _, names in os.walk(path) for name in names]
+        files = [
+            os.path.join(top, name)
+            for top, _, names in os.walk(path, followlinks=True)
+            for name in names
+        ]
     digest = hashlib.sha256()
     for file in sorted(files):
-        status = os.stat(file)
+        # a link to nowhere has a state of its own
+        status = os.stat(file) if os.path.exists(file) else os.lstat(file)
         digest.update(
             f"{os.path.relpath(file, path)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode()
         )

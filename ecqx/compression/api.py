@@ -14,7 +14,8 @@ from ecqx.compression import bitstream, size
 from ecqx.compression.ecqx import ECQx
 from ecqx.compression.run import compress_point
 from ecqx.tasks.data import Split
-from ecqx.tasks.task import Budget, Task, accuracy_score
+from ecqx.tasks.scores import accuracy_score, mean_average_precision, multilabel_loss
+from ecqx.tasks.task import Budget, Task, device_of, predict
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def compress(
     learning_rate: float = 1e-4,
     batch_size: int = 64,
     seed: int = 0,
-    loss: Callable[[Tensor, Tensor], Tensor] = torch.nn.functional.cross_entropy,
-    score: Callable[[Tensor, Tensor], float] = accuracy_score,
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+    score: Callable[[Tensor, Tensor], float] | None = None,
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     **options: Any,
 ) -> CompressedModel:
@@ -60,19 +61,23 @@ def compress(
     model : trained classifier: inputs (n, C, H, W) to logits (n, classes). Its layers need LRP
         rules (linear and convolutional layers, batch norm, rectifiers, pooling; residual sums as
         ``zennit.layer.Sum``), unless ``relevance`` is one that needs none.
-    train, validation : inputs (n, C, H, W) float32 and classes (n,) int64. The epoch is chosen on
-        validation. Keep test data out of both.
+    train, validation : inputs (n, C, H, W) float32 and labels: classes (n,) int64, or for several
+        labels a sample (n, classes) bool. The epoch is chosen on validation. Keep test data out of
+        both.
     epochs, learning_rate, batch_size : Adam with cosine annealing
     seed : of all randomness
-    loss : (logits, classes) -> scalar; score : (logits, classes) -> float, higher is better
+    loss : (logits, labels) -> scalar; score : (logits, labels) -> float, higher is better. By
+        default cross entropy and accuracy; with several labels binary cross entropy and mean
+        average precision.
     augment : random variations of a batch, drawn from the generator alone
     **options : hyper-parameters of :class:`ecqx.compression.ecqx.ECQx`: ``bits``, ``lam``, ``p``,
         ``relevance`` ...
 
     Raises
     ------
-    ValueError: an option that is unknown or out of range, data of the wrong form, or a layer
-        without an LRP rule; the message names it.
+    ValueError: an option that is unknown or out of range, data of the wrong form or that do not
+        fit the model, weights that are not float32, a buffer that the bitstream cannot carry, or a
+        layer without an LRP rule; the message names it.
     RuntimeError: training diverged.
 
     Examples
@@ -94,17 +99,21 @@ def compress(
     >>> torch.equal(decoded["1.weight"], result.model[1].weight)
     True
     """
-    classes = int(max(train[1].max(), validation[1].max())) + 1
+    splits = [Split(*train), Split(*validation)]
+    classes = _outputs(model, *splits)
+    usual = (multilabel_loss, mean_average_precision)
+    if not splits[0].multilabel:
+        usual = (torch.nn.functional.cross_entropy, accuracy_score)
     task = Task(
         "own/model",
-        Split(*train),
-        Split(*validation),
+        *splits,
         classes,
         Budget(epochs, learning_rate, batch_size),
         augment=augment,
-        loss=loss,
-        score=score,
+        loss=loss or usual[0],
+        score=score or usual[1],
     )
+    task = task.to(device_of(model, splits[0].x.device))
     outcome = compress_point(ECQx, options, model, task, ("compress", seed))
     if outcome.status != "ok":
         raise RuntimeError(f"compression {outcome.status}: {outcome.reason}")
@@ -117,3 +126,27 @@ def compress(
         history=outcome.history,
         epoch=outcome.epoch,
     )
+
+
+def _outputs(model: torch.nn.Module, train: Split, validation: Split) -> int:
+    """Number of outputs of the model; ``ValueError`` unless model and data fit each other."""
+    for name, parameter in model.named_parameters():
+        if parameter.dtype != torch.float32:
+            raise ValueError(f"model: {name} is {parameter.dtype}, expected torch.float32")
+    if len(train) < 2 or len(validation) < 1:
+        raise ValueError(
+            f"train, validation: got {len(train)} and {len(validation)} samples, "
+            "expected at least 2 and 1"
+        )
+    outputs = predict(model, train.x[:1]).shape[1]
+    for name, split in (("train", train), ("validation", validation)):
+        if split.multilabel != train.multilabel:
+            raise ValueError(f"{name}: labels differ in kind from those of train")
+        if split.multilabel and split.y.shape[1] != outputs:
+            raise ValueError(f"{name}: {split.y.shape[1]} classes, the model has {outputs} outputs")
+        if not split.multilabel and not 0 <= int(split.y.min()) <= int(split.y.max()) < outputs:
+            raise ValueError(
+                f"{name}: classes from {int(split.y.min())} to {int(split.y.max())}, "
+                f"expected 0 to {outputs - 1}, the outputs of the model"
+            )
+    return outputs

@@ -2,7 +2,7 @@
 
 Integer codes are coded losslessly by DeepCABAC, steps exactly (as the four bytes of a float32),
 everything else (biases, normalisation) by the codec's fine uniform quantization, whose step of
-2^-18.75 is the codec's own default for tensors that are not weights. The bitstream carries names
+5 * 2^-21 is the codec's own default for tensors that are not weights. The bitstream carries names
 and shapes: it decodes to a state dict without the model at hand.
 """
 
@@ -21,7 +21,7 @@ from ecqx.compression.contract import CodecQuantized, Quantized
 
 _STEPS = "steps"  # float32 bytes of the steps of all integer weights, in order of their names
 _QP_DENSITY = 2
-_FINE_QP = -75  # step 2^-18.75 = 2.3e-6
+_FINE_QP = -75  # step 5 * 2^-21 = 2.4e-6
 _UNARY_LENGTH = 10
 
 
@@ -104,7 +104,8 @@ def load(model: torch.nn.Module, state: Mapping[str, Tensor]) -> torch.nn.Module
         differing = ", ".join(sorted(set(own) ^ set(state)))
         raise ValueError(f"the bitstream does not fit the model: tensors {differing}")
     for name, tensor in state.items():
-        if tensor.shape != own[name].shape and tensor.numel() != 1:
+        # a scalar comes back with a dimension
+        if tensor.shape != own[name].shape and not (tensor.numel() == own[name].numel() == 1):
             raise ValueError(
                 f"the bitstream does not fit the model: {name} has shape {tuple(tensor.shape)}, "
                 f"the model {tuple(own[name].shape)}"

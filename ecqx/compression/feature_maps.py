@@ -38,17 +38,22 @@ def feature_layer(model: torch.nn.Module, sample: Tensor) -> str:
 
     Raises
     ------
-    ValueError: the model has neither a convolution nor two dense layers.
+    ValueError: the model has neither a convolution nor two dense layers, or the convolution that
+        runs last is the same module as another that runs behind it.
     """
     leaves = [
         run for run in _forward(model, sample) if not any(True for _ in run.module.children())
     ]
     convolutions = [i for i, run in enumerate(leaves) if isinstance(run.module, torch.nn.Conv2d)]
     if convolutions:
-        last = convolutions[-1]
-        while last + 1 < len(leaves) and leaves[last + 1].shape == leaves[last].shape:
-            last += 1
-        return leaves[last].name
+        last = end = convolutions[-1]
+        while end + 1 < len(leaves) and leaves[end + 1].shape == leaves[last].shape:
+            end += 1
+        # Hooks see the last run of a module: one that runs again later has another output then.
+        for i in range(end, last - 1, -1):
+            if all(run.name != leaves[i].name for run in leaves[i + 1 :]):
+                return leaves[i].name
+        raise ValueError(f"{leaves[last].name} runs again behind the last feature map")
     dense = [i for i, run in enumerate(leaves) if isinstance(run.module, torch.nn.Linear)]
     if len(dense) < 2:
         raise ValueError("the model has no feature map: neither a convolution nor a hidden layer")

@@ -78,8 +78,7 @@ def fit_grid(weight: Tensor, bits: int) -> Grid:
     step = extent / denominator if extent > 0 else 1.0
     # The decoder multiplies in float32, so the step is a float32 from the start.
     step = float(torch.tensor(step, dtype=torch.float32))
-    if step == 0.0:  # weights so small that the step underflows
-        step = float(torch.finfo(torch.float32).tiny)
+    step = max(step, 2.0**-100)  # below, its reciprocal would overflow
     if negative.numel() == 0:
         return Grid(step, 0, 2**bits - 1)
     half = 2 ** (bits - 1)

@@ -50,11 +50,19 @@ def check_rules(model: torch.nn.Module) -> None:
     missing = [
         f"{name or 'the model'} ({type(module).__name__})"
         for name, module in model.named_modules()
-        if not any(True for _ in module.children())
-        and not isinstance(module, _WITH_RULE + _ROUTING)
+        if not _has_rule(module)
     ]
     if missing:
         raise ValueError(f"no LRP rule for: {', '.join(missing)}")
+
+
+def _has_rule(module: torch.nn.Module) -> bool:
+    # zennit counts all of torch's file of activations, and attention is in it
+    if isinstance(module, _WITH_RULE + _ROUTING):
+        return not isinstance(module, torch.nn.MultiheadAttention)
+    # a container has none and needs none, unless it computes with parameters of its own
+    contains = any(True for _ in module.children())
+    return contains and not any(True for _ in module.parameters(recurse=False))
 
 
 def composite(name: str, *, batch_norm: str = "merge") -> SpecialFirstLayerMapComposite:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from ecqx.compression.contract import check_choice
 from ecqx.compression.feature_maps import feature_layer, map_shapes
 from ecqx.seeding import generator
+from ecqx.tasks.task import out_of_place
 
 VARIANTS = ("ewa", "swa", "sswa")
 
@@ -90,10 +92,13 @@ class AttributionMatching:
                 for layer, shape in shapes.items()
             }
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
+        self._unchanged = ExitStack()
         self._student_maps: dict[str, Tensor] = {}
         self._teacher_maps: dict[str, Tensor] = {}
 
     def __enter__(self) -> AttributionMatching:
+        for network in (self.student, self.teacher):
+            self._unchanged.enter_context(out_of_place(network))
         for layer in self.layers:
             for network, keep in (
                 (self.student, self._keep_student),
@@ -112,6 +117,7 @@ class AttributionMatching:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        self._unchanged.close()
         self._forget()
 
     def _keep_student(
@@ -195,8 +201,11 @@ class AttributionMatching:
                 [maps[layer] for layer in self.layers],
                 create_graph=create_graph,
                 retain_graph=True,
+                allow_unused=True,
             )
             for layer, sensitivity in zip(self.layers, sensitivities, strict=True):
+                if sensitivity is None:
+                    raise ValueError(f"layers: {layer!r} has no part in the output")
                 rows = sensitivity_weighted(summed[layer][samples], sensitivity[samples])
                 collapsed[layer].append(rows)
         return {layer: torch.cat(rows) for layer, rows in collapsed.items()}

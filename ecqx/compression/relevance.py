@@ -11,7 +11,7 @@ from zennit.types import ConvolutionStandard
 
 from ecqx.compression import lrp
 from ecqx.compression.lrp_rules import weight_gradient
-from ecqx.tasks.task import evaluating
+from ecqx.tasks.task import evaluating, out_of_place
 
 STARTS = ("output", "ones", "probability")
 _EPSILON = 1e-6
@@ -50,7 +50,8 @@ def weight_relevance(
 
     Returns
     -------
-    dict: parameter name -> float Tensor of the parameter's shape, signed.
+    dict: parameter name -> float Tensor of the parameter's shape, signed. A layer that takes no
+    part in the output (an auxiliary head) is absent.
 
     Raises
     ------
@@ -74,16 +75,24 @@ def weight_relevance(
         share = weight_gradient(layers[name], activation, ratio).mul_(layers[name].weight.detach())
         relevance[name] = relevance[name] + share if name in relevance else share
 
-    with evaluating(model), torch.enable_grad(), rules.context(model) as modified:
+    with (
+        evaluating(model),
+        out_of_place(model),
+        torch.enable_grad(),
+        rules.context(model) as modified,
+    ):
         for piece, classes in zip(x.detach().chunk(parts), target.chunk(parts), strict=True):
             with _tapped(layers, contract) as roots:
                 logits = modified(piece)
                 seed = _start_relevance(logits.detach(), classes, start) / len(x)
                 outputs = [output for _, _, output in roots]
-                arriving = torch.autograd.grad(logits, outputs, grad_outputs=seed)
+                arriving = torch.autograd.grad(
+                    logits, outputs, grad_outputs=seed, allow_unused=True
+                )
             for (name, activation, output), arrived in zip(roots, arriving, strict=True):
-                contract(name, activation, output.detach(), arrived)
-    return {name: relevance[name] for name in layers}
+                if arrived is not None:
+                    contract(name, activation, output.detach(), arrived)
+    return {name: relevance[name] for name in layers if name in relevance}
 
 
 @contextmanager

@@ -40,10 +40,10 @@ class Window:
 
     def counts(self, ecq_zeros: Tensor, n_weights: int) -> tuple[Tensor, Tensor]:
         """Smallest and largest admissible number of zeros; int64 Tensors like ``ecq_zeros``."""
-        width = self.p * n_weights
+        width = math.floor(self.p * n_weights)  # whole weights: float32 cannot count beyond 2^24
         if self.side == "below":
-            return (ecq_zeros - width).ceil().clamp(min=0).long(), ecq_zeros
-        return ecq_zeros, (ecq_zeros + width).floor().clamp(max=n_weights).long()
+            return (ecq_zeros - width).clamp(min=0), ecq_zeros
+        return ecq_zeros, (ecq_zeros + width).clamp(max=n_weights)
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,15 @@ def rank(relevances: Sequence[Tensor]) -> list[Ranking | None]:
         return []
     magnitudes = [relevance.detach().abs().flatten() for relevance in relevances]
     extremes = [magnitude.aminmax() for magnitude in magnitudes]
-    summary = [torch.stack([e.min, e.max, m.mean()]) for e, m in zip(extremes, magnitudes,
-                                                                     strict=True)]  # fmt: skip
-    # the one place where the host waits for the relevance
+    summary = [
+        torch.stack([e.min.double(), e.max.double(), m.mean(dtype=torch.float64)])
+        for e, m in zip(extremes, magnitudes, strict=True)
+    ]
+    # the host waits for the relevance once for all tensors
     rows = torch.stack(summary).tolist()
     return [
         Ranking(magnitude.div_(largest), math.log(mean / largest))
-        if smallest < largest < math.inf
+        if smallest < largest < math.inf and 0 < mean < largest
         else None
         for magnitude, (smallest, largest, mean) in zip(magnitudes, rows, strict=True)
     ]

@@ -78,9 +78,9 @@ def relevance_source(
         relevance = lrp(model, shadows, x, y)
         for key, value in relevance.items():
             if key not in permutations:
-                permutations[key] = torch.randperm(value.numel(), generator=shuffler)
-            order = permutations[key].to(value.device)
-            relevance[key] = value.flatten()[order].view_as(value)
+                order = torch.randperm(value.numel(), generator=shuffler)
+                permutations[key] = order.to(value.device)
+            relevance[key] = value.flatten()[permutations[key]].view_as(value)
         return relevance
 
     def of_weights(formula):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ecqx.compression import bitstream
-from ecqx.compression.contract import Diverged, content, make_method
+from ecqx.compression.contract import Diverged, content, make_method, quantizable
 from ecqx.compression.peak_memory import PeakMemory
 from ecqx.seeding import generator, global_seed
 from ecqx.tasks.task import Task
@@ -64,7 +64,8 @@ def compress_point(
 
     Raises
     ------
-    ValueError: hyper-parameters the method refuses.
+    ValueError: hyper-parameters the method refuses, or a network with a buffer that the bitstream
+        cannot carry (integers of two or more dimensions, floats of 5000 or more).
     TypeError: the method returned something else than its contract says.
     """
     method = make_method(method_class, params)
@@ -72,6 +73,9 @@ def compress_point(
     reason = method.skip(task) if hasattr(method, "skip") else None
     if reason is not None:
         return Outcome("skipped", reason, b"", effective, [], None, math.nan, None)
+    # What no method alters has to fit into the bitstream: better known before than after training.
+    own = quantizable(model)
+    bitstream.encode({k: v for k, v in model.state_dict().items() if k not in own})
     rng = generator(*seed_parts)
     memory = PeakMemory()
     start = time.perf_counter()

@@ -11,12 +11,9 @@ from torch import Tensor
 from ecqx.compression.assigners import Assigner
 from ecqx.compression.contract import Compressed, Diverged, Quantized, quantizable
 from ecqx.seeding import global_seed
-from ecqx.tasks.task import Task, predict
+from ecqx.tasks.task import Loss, Task, predict
 
 Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class QuantizedTraining:
@@ -119,8 +116,10 @@ def train_quantized(
                     "sparsity": zero_share(training.codes.values()),
                 }
             )
-            if best_rank is None or (score, -validation_loss) > best_rank:
-                best_rank, best_epoch = (score, -validation_loss), epoch
+            # what is not a number is worse than any
+            rank = tuple(-math.inf if math.isnan(v) else v for v in (score, -validation_loss))
+            if best_rank is None or rank > best_rank:
+                best_rank, best_epoch = rank, epoch
                 best = snapshot(model, training.codes, assigner)
     return Compressed(best, history, best_epoch)
 
@@ -129,12 +128,17 @@ def snapshot(
     model: torch.nn.Module, codes: dict[str, Tensor], assigner: Assigner
 ) -> dict[str, Tensor | Quantized]:
     """The whole network as it is now: quantized weights as codes, the rest copied."""
-    return {
-        name: Quantized(codes[name].clone(), assigner.grids[name].step)
-        if name in codes
-        else tensor.detach().clone()
-        for name, tensor in model.state_dict().items()
-    }
+    # a weight that is used twice has two names in the state dict
+    owner = {id(weight): name for name, weight in quantizable(model).items()}
+    tensors: dict[str, Tensor | Quantized] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        own = owner.get(id(tensor))
+        tensors[name] = (
+            tensor.detach().clone()
+            if own is None
+            else Quantized(codes[own].clone(), assigner.grids[own].step)
+        )
+    return tensors
 
 
 def quantize_once(model: torch.nn.Module, assigner: Assigner) -> Compressed:

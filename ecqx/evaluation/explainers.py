@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ecqx.compression.feature_maps import feature_layer
-from ecqx.tasks.task import evaluating
+from ecqx.tasks.task import evaluating, out_of_place
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def explainer(
             if (reason := applies(model)) is not None:
                 raise ValueError(f"{name} does not apply: {reason}")
             with _frozen(model), torch.inference_mode(False), torch.enable_grad():
-                maps = fn(model, x.detach().clone().requires_grad_(), target).detach()
+                maps = fn(model, x.detach().clone().requires_grad_(), target.clone()).detach()
             expected = (len(x), *x.shape[2:])
             if tuple(maps.shape) != expected:
                 raise ValueError(f"{name}: returned shape {tuple(maps.shape)}, expected {expected}")
@@ -306,9 +306,12 @@ def _gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 def _enlarged(maps: Tensor, x: Tensor) -> Tensor:
     """Maps (n, h, w) of a feature map's size brought to the inputs', bilinearly."""
-    return nn.functional.interpolate(
-        maps[:, None], size=x.shape[2:], mode="bilinear", align_corners=False
-    ).squeeze(1)
+    # Relative to its least value, so that a constant map stays one: interpolation rounds.
+    least = maps.amin(dim=(1, 2), keepdim=True)
+    enlarged = nn.functional.interpolate(
+        (maps - least)[:, None], size=x.shape[2:], mode="bilinear", align_corners=False
+    )
+    return enlarged.squeeze(1) + least
 
 
 def _target_logits(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
@@ -326,7 +329,7 @@ def _frozen(model: nn.Module) -> Iterator[None]:
     try:
         for parameter in trainable:
             parameter.requires_grad_(False)
-        with evaluating(model):
+        with evaluating(model), out_of_place(model):
             yield
     finally:
         for parameter in trainable:

@@ -68,7 +68,10 @@ def informative(maps: Tensor) -> Tensor:
         False for degenerate maps.
     """
     flat = maps.flatten(1)
-    return flat.isfinite().all(dim=1) & (flat.amax(dim=1) > flat.amin(dim=1))
+    high, low = flat.amax(dim=1), flat.amin(dim=1)
+    # A constant map that was enlarged by interpolation has ripples of a rounding or two.
+    ripple = 8 * torch.finfo(flat.dtype).eps * torch.maximum(high.abs(), low.abs())
+    return flat.isfinite().all(dim=1) & (high - low > ripple)
 
 
 @remembered

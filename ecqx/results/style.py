@@ -82,7 +82,7 @@ _KNOWN = {
 }
 # For methods that this file does not know.
 _SPARE_COLORS = ("#000000", "#8a8a8a", "#7a7a00", "#5a3fc0", "#ff8fa3", "#00b3b3", "#6b4423")
-_SPARE_MARKERS = ("h", ">", "p", "d", "*", "8", "H")
+_SPARE_MARKERS = ("h", ">", "p", "d", "*")
 _SPARE_LINESTYLES = ((0, (4, 1)), (0, (8, 2)), (0, (6, 1, 1, 1)), (0, (1, 2)), (0, (10, 1)))
 
 _EXPLAINERS = {
@@ -149,15 +149,18 @@ def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
     """Style of each method, in the order of :func:`method_order`.
 
     A known method always looks the same. Others take spare colours and markers in sorted order, so
-    that the same set of methods gives the same picture, whatever the order of the runs.
+    that the same set of methods gives the same picture, whatever the order of the runs. Variants of
+    a known method (:mod:`ecqx.results.variants`) bear its label.
     """
     styles, spare = {}, 0
     for name in method_order(methods):
         if name in _KNOWN:
             styles[name] = _KNOWN[name]
             continue
+        method, comma, rest = name.partition(", ")
+        known = _KNOWN[method].label if method in _KNOWN else method
         styles[name] = MethodStyle(
-            name,
+            known + comma + rest,
             _SPARE_COLORS[spare % len(_SPARE_COLORS)],
             _SPARE_MARKERS[spare % len(_SPARE_MARKERS)],
             _SPARE_LINESTYLES[spare % len(_SPARE_LINESTYLES)],

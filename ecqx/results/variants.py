@@ -7,8 +7,23 @@ import pandas as pd
 _PREFIX = "p_"
 # Numbers that say how a method works; others (bits, lam, thresholds) lead along its front.
 _NUMBERS = ("gamma", "dropped", "rho", "p", "momentum", "relevance_interval")
-# What a method is known for: a variant with this value is not named after it.
-_USUAL = {"relevance": "lrp"}
+# What the published methods do: a variant is named after what is otherwise.
+_USUAL = {
+    "relevance": "lrp",
+    "relevance_of": "quantized",
+    "window": "below",
+    "p": 0.1,
+    "rho": 2.0,
+    "momentum": 0.1,
+    "relevance_interval": 1,
+    "composite": "epsilon_plus_flat",
+    "batch_norm": "merge",
+    "start": "output",
+    "variant": "swa",
+    "gamma": 100.0,
+    "dropped": 0.3,
+    "layers": "",
+}
 
 
 def variants(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
@@ -16,7 +31,7 @@ def variants(runs: pd.DataFrame) -> dict[tuple[str, str], str]:
 
     On one front of them all, the best of the variants, or a control, would count for the method.
     Variants differ in a text, a truth value, or one of a few numbers; each is named after what
-    varies, such as ``wcam, gamma 10``, ``ecqx, shuffled``.
+    varies, such as ``wcam, gamma 10``, ``ecqx, shuffled``; one that is as published keeps its name.
 
     Parameters
     ----------

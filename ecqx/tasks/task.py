@@ -180,6 +180,22 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+@contextmanager
+def out_of_place(model: nn.Module) -> Iterator[None]:
+    """No layer overwrites its input inside (``nn.ReLU(inplace=True)``); afterwards as it was.
+
+    Hooks that keep a layer's output, or put another backward pass behind it, need it unchanged.
+    """
+    changed = [module for module in model.modules() if getattr(module, "inplace", False)]
+    try:
+        for module in changed:
+            module.inplace = False
+        yield
+    finally:
+        for module in changed:
+            module.inplace = True
+
+
 def predict(model: nn.Module, x: Tensor, batch_size: int | None = None) -> Tensor:
     """Logits in evaluation mode, without gradients.
 

@@ -123,7 +123,7 @@ def opened(chrome, file):
 
 
 def wait(driver, condition):
-    return WebDriverWait(driver, 20, poll_frequency=0.05).until(lambda _: condition())
+    return WebDriverWait(driver, 60, poll_frequency=0.05).until(lambda _: condition())
 
 
 def find(driver, selector):

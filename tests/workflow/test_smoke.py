@@ -252,10 +252,8 @@ def test_figures_alone(finished):
         path.unlink()
     # not even an edit of the library makes it train
     finished.append("ecqx/compression/grid.py", "\n# an edit\n")
-    start = time.monotonic()
     done = finished.snakemake("figures", "--cores", "1", *SMOKE)
     assert done.returncode == 0, done.stdout
-    assert time.monotonic() - start < 60  # half of that on an idle machine
     assert set(job_counts(done.stdout)) == {"figures"}
     assert {path.name: path.read_bytes() for path in figures.iterdir()} == before
 
@@ -325,7 +323,7 @@ def test_killed_run_is_resumed_by_the_same_command(checkout):
     process = subprocess.Popen(command, cwd=checkout.folder, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
     locks = checkout.folder / ".snakemake/locks"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (locks.is_dir() and any(locks.iterdir())) and time.monotonic() < deadline:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)

@@ -38,7 +38,8 @@ if workflow.is_main_process:
     if not FROM_TABLES and (problems := validation.library_problems(config, ROOT)):
         sys.exit("\n".join(problems))
     if not CALL.dry_run:
-        CLAIM = stale_lock.clear(Path(".snakemake"))  # held until the process ends
+        # held until the process ends; None while another one works in this folder
+        CLAIM = stale_lock.clear(Path(".snakemake"))
 
 TASKS = own.tasks(config)
 OWN_DATA = own.described(config, "dataset")
@@ -57,7 +58,7 @@ LOG = f"{RESULTS}/logs"
 BENCHMARK = f"{RESULTS}/benchmarks"
 
 # Prepared data that were cut off or damaged are prepared again.
-if workflow.is_main_process and not FROM_TABLES and not CALL.dry_run:
+if workflow.is_main_process and not FROM_TABLES and not CALL.dry_run and CLAIM is not None:
     for path in {Path(DATA.format(dataset=task["dataset"])) for task in TASKS.values()}:
         if path.is_file() and not checksum.intact(path):
             print(f"{path}: differs from its checksum, is prepared again", file=sys.stderr)
@@ -65,7 +66,13 @@ if workflow.is_main_process and not FROM_TABLES and not CALL.dry_run:
 
 # The resource `gpu` says how many jobs can compute on GPUs at a time. Without any, jobs do not ask
 # for it, and there is no limit but that of cores.
-if config["jobs_per_gpu"] and "gpu" not in workflow.global_resources and gpus.count():
+if (
+    config["jobs_per_gpu"]
+    and workflow.is_main_process
+    and not FROM_TABLES
+    and "gpu" not in workflow.global_resources
+    and gpus.count()
+):
     workflow.register_resource("gpu", gpus.count() * config["jobs_per_gpu"])
 GPU_JOBS = workflow.global_resources.get("gpu")
 GPU = int(bool(config["jobs_per_gpu"] and GPU_JOBS and GPU_JOBS.value))
@@ -206,3 +213,8 @@ def of_gallery_seed(pattern, task):
 def at_hand(*paths):
     """Whether files can be asked for: all of them, unless nothing but tables is to be looked at."""
     return not FROM_TABLES or all(Path(path).is_file() for path in paths)
+
+
+def own_model_of(wildcards):
+    """How a model without a file is described; None for one that has a file."""
+    return own.described(config, "model").get(wildcards.model)

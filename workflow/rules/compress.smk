@@ -15,6 +15,7 @@ for task in TASKS.values():
                     method=f"baselines/{method}.py",
                     library=library(
                         "workflow/scripts/compress.py",
+                        "ecqx/tasks/runtime.py",
                         f"baselines/{method}.py",
                         dataset_file(task["dataset"]),
                         model_file(task["model"]),
@@ -31,6 +32,7 @@ for task in TASKS.values():
                 resources:
                     gpu=GPU,
                 params:
+                    own_model=own.described(config, "model").get(task["model"]),
                     dataset=task["dataset"],
                     model=task["model"],
                     budget=task["budget"],

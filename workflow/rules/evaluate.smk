@@ -10,10 +10,12 @@ for task in TASKS.values():
                 input:
                     data=fill(DATA, task),
                     reference=fill(f"{PRETRAINED}/reference.npz", task),
+                    code="workflow/rows.py",
                     artefact=fill(f"{RUN}/model.nnc", task, method, share),
                     record=fill(f"{RUN}/run.json", task, method, share),
                     library=library(
                         "workflow/scripts/evaluate.py",
+                        "ecqx/tasks/runtime.py",
                         dataset_file(task["dataset"]),
                         model_file(task["model"]),
                     ),
@@ -31,6 +33,11 @@ for task in TASKS.values():
                 resources:
                     gpu=GPU,
                 params:
-                    evaluation=config["evaluation"],
+                    own_model=own.described(config, "model").get(task["model"]),
+                    evaluation={
+                        key: value
+                        for key, value in config["evaluation"].items()
+                        if key != "randomisation"
+                    },
                 script:
                     "../scripts/evaluate.py"

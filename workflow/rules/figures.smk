@@ -5,13 +5,15 @@
 METRICS = config["evaluation"]["metrics"]
 
 # Where ECQx is run with several sources of relevance, they are compared with each other.
-CONTROLS = len({point.get("relevance") for point in POINTS.get("ecqx", {}).values()}) > 1
+CONTROLS = len({point.get("relevance") for point in POINTS.get("ecqx", {}).values()}) > 1 and all(
+    set(point) <= {"bits", "lam", "relevance"} for point in POINTS["ecqx"].values()
+)
 CONTROLS_TABLES = [f"{RESULTS}/tables/controls.{suffix}" for suffix in ("csv", "md")]
 
 # Parameters that a method has several values of.
 SWEPT = [
     parameter
-    for parameter in ("lam", "p")
+    for parameter in ("lam", "p", "gamma")
     if any(
         len({point[parameter] for point in points.values() if parameter in point}) > 1
         for points in POINTS.values()
@@ -26,11 +28,7 @@ GALLERIES = {
     ]
     for task in TASKS.values()
 }
-GALLERIES_AT_HAND = {
-    name: paths
-    for name, paths in GALLERIES.items()
-    if at_hand(*paths)
-}
+GALLERIES_AT_HAND = {name: paths for name, paths in GALLERIES.items() if at_hand(*paths)}
 FIGURE_TABLES = {"layers": "layers", "relevance_vs_magnitude": "relevance"}
 LEFT_OUT = {
     f"gallery-{name}": f"there are no maps of {name}"
@@ -79,6 +77,7 @@ rule figures:
         ],
         texts=sorted({f"workflow/report/{name.partition('-')[0]}.rst" for name in FIGURE_NAMES}),
         library=library("workflow/scripts/figures.py"),
+        code="workflow/pictures.py",
     output:
         [path for name in FIGURE_NAMES for path in figure(f"{name}-column")],
         [path for name in FIGURE_NAMES for path in captioned(figure(name), name.partition("-")[0])],

@@ -4,6 +4,7 @@ rule pretrain:
         checkpoint=checkpoint_of,
         library=lambda wildcards: library(
             "workflow/scripts/pretrain.py",
+            "ecqx/tasks/runtime.py",
             dataset_file(wildcards.dataset),
             model_file(wildcards.model),
         ),
@@ -19,6 +20,7 @@ rule pretrain:
     resources:
         gpu=GPU,
     params:
+        own_model=own_model_of,
         pretraining=lambda wildcards: settings_of(wildcards).get("pretraining"),
         root=model_root_of,
     script:
@@ -33,8 +35,10 @@ rule anchors:
         data=DATA,
         model=f"{PRETRAINED}/model.pt",
         retrained=retrained_of,
+        code="workflow/rows.py",
         library=lambda wildcards: library(
             "workflow/scripts/anchors.py",
+            "ecqx/tasks/runtime.py",
             dataset_file(wildcards.dataset),
             model_file(wildcards.model),
         ),
@@ -53,6 +57,7 @@ rule anchors:
     resources:
         gpu=GPU,
     params:
+        own_model=own_model_of,
         evaluation=config["evaluation"],
     script:
         "../scripts/anchors.py"

@@ -8,6 +8,7 @@ import pandas as pd
 from ecqx.evaluation.reference import load_maps
 from ecqx.results import figures, files, statistics, style
 from ecqx.results.figures import layout, panels
+from ecqx.results.variants import by_variant, method_of, variants
 from workflow import pictures
 from workflow.job import open_log
 
@@ -17,11 +18,17 @@ class Results:
 
     def __init__(self, snakemake) -> None:
         self._given, self._params = snakemake.input, snakemake.params
-        self.runs = files.read(self._given.runs)
-        self.attributions = files.read_attributions(self._given.attributions)
+        self.collected = files.read(self._given.runs)
+        names = variants(self.collected)
+        self.runs = by_variant(self.collected, names)
+        attributions = files.read_attributions(self._given.attributions)
+        self.attributions = by_variant(attributions, names)
 
     def table(self, name: str) -> pd.DataFrame:
         return files.read(self._given[name])
+
+    def by_variant(self, name: str) -> pd.DataFrame:
+        return by_variant(self.table(name), variants(self.collected))
 
     def gallery(self, task: str, width: str):
         """The gallery of a task, "<dataset>-<model>"."""
@@ -55,7 +62,7 @@ class Results:
                 by_run[tuple(run)] = path
         found = {}
         for run in selected.to_dict("records"):
-            path = by_run.get((run["method"], run["point"], f"seed~{run['seed']}"))
+            path = by_run.get((method_of(run["method"]), run["point"], f"seed~{run['seed']}"))
             maps = load_maps(path) if path else {}
             if explainer in maps:
                 found[run["method"]] = maps[explainer]
@@ -76,14 +83,14 @@ DRAW = {
         r.runs, r.attributions, metric, w
     ),
     "metric_correlations": lambda r, _, w: figures.metric_correlations(r.runs, r.attributions, w),
-    "layers": lambda r, _, w: figures.layers(r.runs, r.table("layers"), w),
+    "layers": lambda r, _, w: figures.layers(r.runs, r.by_variant("layers"), w),
     "relevance_vs_magnitude": lambda r, _, w: figures.relevance_vs_magnitude(
         r.table("relevance"), w
     ),
-    "sensitivity": lambda r, parameter, w: figures.sensitivity(r.runs, parameter, w),
+    "sensitivity": lambda r, parameter, w: figures.sensitivity(r.collected, parameter, w),
     "training_cost": lambda r, _, w: figures.training_cost(r.runs, w),
     "ranks": lambda r, _, w: figures.ranks(r.runs, w),
-    "controls": lambda r, _, w: figures.controls_of_relevance(r.runs, r.table("controls"), w),
+    "controls": lambda r, _, w: figures.controls_of_relevance(r.collected, r.table("controls"), w),
     "gallery": lambda r, task, w: r.gallery(task, w),
 }
 

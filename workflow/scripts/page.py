@@ -7,17 +7,27 @@ import pandas as pd
 
 from ecqx.evaluation.reference import load_maps
 from ecqx.results import page
+from ecqx.results.variants import by_variant, variants
 from workflow.job import open_log
 
 
 def galleries(
-    tasks: list[dict], references: list[str], samples: list[str], maps: list[str], seed: int
+    tasks: list[dict],
+    references: list[str],
+    samples: list[str],
+    maps: list[str],
+    seed: int,
+    names: dict[tuple[str, str], str],
 ) -> list[page.Gallery]:
-    """What the workflow left of each task's maps, ``maps`` being those of all runs of the seed."""
+    """What the workflow left of each task's maps, ``maps`` being those of all runs of the seed.
+
+    ``names`` are those of variants, see :mod:`ecqx.results.variants`.
+    """
     by_task = {}
     for path in maps:
         dataset, model, method, point = Path(path).parts[-6:-2]
-        by_task.setdefault((dataset, model), {})[method, point] = path
+        name = names.get((method, point), method)
+        by_task.setdefault((dataset, model), {})[name, point] = path
     result = []
     for task, reference, sample in zip(tasks, references, samples, strict=True):
         name = task["dataset"], task["model"]
@@ -42,15 +52,17 @@ def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
     # pandas' faster reading may change the last digit; the page hands numbers out again
     runs = pd.read_csv(snakemake.input.runs, float_precision="round_trip")
+    names = variants(runs)
     parts = galleries(
         snakemake.params.tasks,
         snakemake.input.references,
         snakemake.input.samples,
         snakemake.input.maps,
         snakemake.params.seed,
+        names,
     )
     attributions = pd.read_csv(snakemake.input.attributions)
-    text = page.render(runs, attributions, parts)
+    text = page.render(by_variant(runs, names), by_variant(attributions, names), parts)
     Path(snakemake.output[0]).write_text(text, encoding="utf-8")
     tell(f"{snakemake.output[0]}: {len(runs)} runs, {len(text) / 1e6:.1f} MB")
 

@@ -52,7 +52,7 @@ def compare_pairs(differences) -> Comparison:
     if n < 2:
         return Comparison(mean, half_width, n, float("nan"), float("nan"), float("nan"))
     std = differences.std(ddof=1)
-    if std > 0:
+    if std > 1e-12 * np.abs(differences).max():  # less is rounding
         d_z = mean / std
         p_t = 2 * stdtr(n - 1, -abs(d_z) * np.sqrt(n))
     else:

@@ -43,7 +43,7 @@ def pairs(methods) -> dict[str, str]:
     for name in methods:
         method = method_of(name)
         base = "uniform" if method == _SUFFIX else method.removesuffix(f"_{_SUFFIX}")
-        if base != method and base in methods:
+        if base != method and base in map(method_of, methods):
             found[name] = base
     return found
 
@@ -119,7 +119,8 @@ def _paired_runs(runs: pd.DataFrame, base: str, method: str) -> pd.DataFrame:
     runs = runs.assign(place=np.arange(len(runs)))
     for name in ("accuracy", "size_bytes"):
         runs[name] = runs[name].astype(float).where(runs["status"] == "ok")
-    without, with_ = (runs[runs["method"] == name] for name in (base, method))
+    without = runs[runs["method"].map(method_of) == base]
+    with_ = runs[runs["method"] == method]
     parameters = [
         name
         for name in runs.columns

@@ -14,6 +14,7 @@ import pandas as pd
 from ecqx.results import statistics, style
 from ecqx.results.tables import operating_points, rendering
 from ecqx.results.tables.collected import Collected, Unavailable, method_label, once
+from ecqx.results.variants import method_of
 
 VERIFIED, UNVERIFIED = "verified", "unverified"
 
@@ -86,7 +87,8 @@ def build(collected: Collected, published: tuple[Published, ...] = PUBLISHED) ->
     table = operating_points.build(collected)
     rows = []
     for entry in published:
-        own = table[(table["method"] == entry.method) & (table["criterion"] == entry.criterion)]
+        same = table["method"].map(method_of) == entry.method
+        own = table[same & (table["criterion"] == entry.criterion)]
         for task, group in own.groupby(statistics.TASK, sort=False):
             # A point that all seeds have is before one that only some have.
             best = group.sort_values(["n", f"{entry.quantity}_mean"], ascending=False).iloc[0]

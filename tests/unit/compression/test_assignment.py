@@ -12,7 +12,6 @@ from ecqx.compression.assignment import (
     Levels,
     _look_up,
     assign,
-    boundaries,
     lambda_max,
     place,
     tensor_scale,
@@ -204,10 +203,3 @@ def test_oracles(assign_oracle):
         index = Single(weight, grid, info).assign(case["lam"]) - grid.low
         expected = torch.tensor(assign_oracle[f"{case['case']}/ecq_index"])
         assert (index == expected).double().mean() >= 0.9999, case
-
-
-def test_bounds_are_found_without_reading_weights():
-    """As many boundaries as levels less one, whatever the number of weights."""
-    weight = torch.randn(1000, generator=torch.Generator().manual_seed(0))
-    levels = Levels.of([place(weight, fit_grid(weight, 5))])
-    assert boundaries(levels, torch.zeros(1)).shape == (1, 31)

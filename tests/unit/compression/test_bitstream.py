@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ecqx.compression.bitstream import decode, encode, load
 from ecqx.compression.contract import CodecQuantized, Quantized
 
-FINE_STEP = 2**-18.75
+FINE_STEP = 5 * 2.0**-21
 
 
 @st.composite

@@ -117,3 +117,17 @@ def test_of_a_layer_that_runs_twice_the_last_run_counts():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), relu, nn.Conv2d(2, 4, 3), relu)
     assert map_shapes(model, torch.zeros(1, 1, 8, 8), ["1"]) == {"1": (4, 4, 4)}
     assert feature_layer(model, torch.zeros(1, 1, 8, 8)) == "1"
+
+
+def test_a_module_that_runs_again_behind_is_no_feature_map():
+    class Shared(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.relu = torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU()
+            self.hidden, self.head = torch.nn.Linear(36, 8), torch.nn.Linear(8, 2)
+
+        def forward(self, x):
+            x = self.relu(self.conv(x)).flatten(1)
+            return self.head(self.relu(self.hidden(x)))
+
+    assert feature_layer(Shared(), torch.randn(1, 1, 5, 5)) == "conv"

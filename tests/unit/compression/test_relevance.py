@@ -286,3 +286,39 @@ def test_unknown_options_are_named():
         composite("gamma")
     with pytest.raises(ValueError, match="batch_norm: 'fold' is unknown"):
         composite("epsilon_plus_flat", batch_norm="fold")
+
+
+def test_layers_that_overwrite_their_input():
+    """torchvision's networks are built of rectifiers that work in place."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 5), nn.ReLU(), nn.Linear(5, 3)]
+    model = nn.Sequential(*layers).double()
+    x, target = torch.randn(4, 6).double(), torch.tensor([0, 1, 2, 0])
+    expected = weight_relevance(model, x, target)
+    for layer in layers[1::2]:
+        layer.inplace = True
+    found = weight_relevance(model, x, target)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert all(layer.inplace for layer in layers[1::2])
+
+
+class Auxiliary(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head, self.aux, self.idle = (nn.Linear(4, 4) for _ in range(4))
+
+    def forward(self, x):
+        x = self.body(x)
+        self.aux(x)
+        return self.head(x)
+
+
+def test_layers_that_take_no_part_have_no_relevance():
+    torch.manual_seed(0)
+    found = weight_relevance(Auxiliary(), torch.randn(3, 4), torch.tensor([0, 1, 2]))
+    assert set(found) == {"body.weight", "head.weight"}
+
+
+def test_containers_that_compute_need_a_rule():
+    with pytest.raises(ValueError, match="MultiheadAttention"):
+        check_rules(nn.Sequential(nn.Linear(4, 4), nn.MultiheadAttention(4, 2)))

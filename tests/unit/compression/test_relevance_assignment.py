@@ -190,3 +190,19 @@ def test_order_statistics_against_sorting(n, seed, ties):
     expected = [float(values.sort().values[int(k) - 1]), -torch.inf, torch.inf]
     assert order_statistics(values, *places).tolist() == expected
     assert order_statistics_by_sorting(values, *places).tolist() == expected
+
+
+def test_relevance_of_extreme_sizes_does_not_raise():
+    smallest = torch.zeros(1000)
+    smallest[0] = torch.finfo(torch.float32).smallest_normal * 2**-20  # a denormal
+    nearly_constant = torch.ones(100_000)
+    nearly_constant[0] = 1 - 2**-24
+    tiny = torch.rand(1000, generator=torch.Generator().manual_seed(0)) * 1e-42
+    for ranking in rank([smallest, nearly_constant, tiny]):
+        assert ranking is None or -1e4 < ranking.log_mean < 0
+
+
+def test_windows_count_every_weight():
+    zeros, n = torch.tensor(60_000_003), 100_000_000
+    assert [int(c) for c in Window("below", 0.0).counts(zeros, n)] == [60_000_003] * 2
+    assert [int(c) for c in Window("above", 0.1).counts(zeros, n)] == [60_000_003, 70_000_003]

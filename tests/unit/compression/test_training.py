@@ -279,3 +279,34 @@ def test_every_source_trains(small_cnn, small_task):
 def test_an_unknown_source_is_named(small_cnn):
     with pytest.raises(ValueError, match="relevance: 'taylor' is unknown"):
         relevance_constrained(small_cnn, relevance="taylor")
+
+
+def test_one_step_that_overflows_does_not_switch_relevance_off():
+    weight = torch.randn(400, generator=torch.Generator().manual_seed(0)).view(20, 20)
+    measured = [torch.rand(20, 20), torch.full((20, 20), torch.inf), torch.rand(20, 20)]
+    assigner = RelevanceConstrained(
+        {"w": weight}, 4, 0.1, lambda *step: {"w": measured.pop(0)},
+        window=Window("below", 0.1), rho=2.0, momentum=0.1, interval=1,
+    )  # fmt: skip
+    ranked = []
+    for _ in range(3):
+        assigner.observe(None, {}, None, None)
+        ranked.append(assigner._rankings["w"] is not None)
+    assert ranked == [True, False, True]
+
+
+def test_a_score_that_is_no_number_is_never_the_best(small_task, small_mlp):
+    scores = iter([float("nan"), 0.5, 0.25])
+    task = dataclasses.replace(
+        small_task, budget=Budget(3, 1e-3, 64), score=lambda logits, y: next(scores)
+    )
+    assigner = Nearest(quantizable(small_mlp), 4)
+    assert train_quantized(small_mlp, task, assigner, generator("nan")).epoch == 2
+
+
+def test_a_weight_that_is_used_twice_is_stored_as_codes_both_times():
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8))
+    model[2].weight = model[0].weight
+    compressed = quantize_once(model, Nearest(quantizable(model), 4))
+    first, second = (compressed.tensors[name] for name in ("0.weight", "2.weight"))
+    assert isinstance(first, Quantized) and torch.equal(first.codes, second.codes)
