@@ -85,7 +85,7 @@ def make_attributions(runs: pd.DataFrame) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     keys = ["dataset", "model", "method", "point", "seed"]
     ok = runs[runs["status"] == "ok"]
-    harm = ok["method"].map(lambda method: METHODS[method][3])
+    harm = ok["method"].map(lambda method: METHODS.get(method, METHODS["uniform"])[3])
     networks = ok[keys].assign(level=(0.97 - harm * (1 - ok["accuracy"])).clip(0.05, 0.99))
     seeds = runs[["dataset", "model", "seed"]].drop_duplicates()
     anchors = [
