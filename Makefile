@@ -41,7 +41,7 @@ lint: $(STAMP)
 
 # one thread per worker: the two workers fill two cores
 test: lint
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 clean:
 	rm -rf .snakemake $(filter-out results/reference,$(wildcard results/*))
