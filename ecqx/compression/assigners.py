@@ -116,13 +116,14 @@ class RelevanceConstrained(EntropyConstrained):
     ) -> None:
         if self._steps % self.interval == 0:
             for name, new in self.source(model, shadows, x, y).items():
-                old = self.relevance.get(name)
-                if old is not None:
-                    # what overflowed once is forgotten, or it would stay for ever
-                    new = torch.where(old.isfinite(), torch.lerp(new, old, self.momentum), new)
-                self.relevance[name] = new
+                smoothed = self.relevance.setdefault(name, new)
+                if smoothed is not new:
+                    smoothed.lerp_(new, 1 - self.momentum)
             rankings = rank(list(self.relevance.values()))
             self._rankings = dict(zip(self.relevance, rankings, strict=True))
+            for name, ranking in self._rankings.items():
+                if ranking is None:  # what overflowed once would stay so for ever
+                    del self.relevance[name]
         self._steps += 1
 
     def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 
-_CHUNK = 4096  # intermediate results of this many weights stay in the first-level cache
+_CHUNK = 1024  # intermediate results of this many weights stay in the first-level cache
 
 
 def serve(tensor: Tensor) -> bool:
@@ -44,14 +44,14 @@ def place(values, scale, offset, last, index):
 def count(index, bins):
     """How many weights lie in each bin: int64, shape (bins,)."""
     # Four counters: neighbors often share a bin and would wait for each other.
-    partial = np.zeros((4, bins), dtype=np.int64)
+    partial = np.zeros((4, bins), dtype=np.int32)
     whole = index.size - index.size % 4
     for i in range(0, whole, 4):
         for lane in range(4):
             partial[lane, index[i + lane]] += 1
     for i in range(whole, index.size):
         partial[0, index[i]] += 1
-    return partial.sum(axis=0)
+    return partial.sum(axis=0).astype(np.int64)
 
 
 @_compiled
@@ -132,15 +132,17 @@ def separate(index, relative, zeroed, kept, code_of_bin, codes, undecided):
     code, between = np.empty(_CHUNK, np.int32), np.empty(_CHUNK, np.uint8)
     for start in range(0, index.size, _CHUNK):
         size = min(_CHUNK, index.size - start)
+        # Slices, since only indices that cannot be negative let the compiler use vectors.
+        bins, own = index[start : start + size], relative[start : start + size]
+        out = codes[start : start + size]
         # Three loops: together, they would branch on what cannot be predicted.
         for j in range(size):
-            bin_ = index[start + j]
-            lower[j], upper[j], code[j] = zeroed[bin_], kept[bin_], code_of_bin[bin_]
+            lower[j], upper[j], code[j] = zeroed[bins[j]], kept[bins[j]], code_of_bin[bins[j]]
         for j in range(size):
-            above = relative[start + j] > lower[j]
-            codes[start + j] = code[j] * np.int32(above)
-            zeros += 1 - np.int32(above)
-            between[j] = np.uint8(above) & np.uint8(relative[start + j] <= upper[j])
+            above = np.int32(own[j] > lower[j])
+            out[j] = code[j] * above
+            zeros += 1 - above
+            between[j] = np.uint8(own[j] > lower[j]) & np.uint8(own[j] <= upper[j])
         for j in range(size):
             if between[j]:
                 undecided[found] = start + j

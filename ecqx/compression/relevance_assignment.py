@@ -70,17 +70,16 @@ def rank(relevances: Sequence[Tensor]) -> list[Ranking | None]:
         return []
     magnitudes = [relevance.detach().abs().flatten() for relevance in relevances]
     extremes = [magnitude.aminmax() for magnitude in magnitudes]
-    summary = [
-        torch.stack([e.min.double(), e.max.double(), m.mean(dtype=torch.float64)])
-        for e, m in zip(extremes, magnitudes, strict=True)
-    ]
-    # the host waits for the relevance once for all tensors
-    rows = torch.stack(summary).tolist()
+    # the host waits for the relevance twice, whatever the number of tensors
+    rows = torch.stack([torch.stack([e.min, e.max]) for e in extremes]).tolist()
+    for magnitude, (_, largest) in zip(magnitudes, rows, strict=True):
+        magnitude.div_(largest)
+    means = torch.stack([magnitude.mean() for magnitude in magnitudes]).tolist()
     return [
-        Ranking(magnitude.div_(largest), math.log(mean / largest))
-        if smallest < largest < math.inf and 0 < mean < largest
+        Ranking(magnitude, math.log(mean))
+        if smallest < largest < math.inf and 0 < mean < 1
         else None
-        for magnitude, (smallest, largest, mean) in zip(magnitudes, rows, strict=True)
+        for magnitude, (smallest, largest), mean in zip(magnitudes, rows, means, strict=True)
     ]
 
 
@@ -121,10 +120,14 @@ def assign_by_relevance(
     betas : list of float; None where a guess would save nothing
     """
     plain = assign(tensors, levels, lam) if None in rankings else []
-    rows = boundaries(levels.without_zero(), lam)
+    # both diagrams at once: without the zero level, and with it
+    others = levels.without_zero()
+    information = torch.cat([others.information, levels.information])
+    twice = Levels(levels.values.repeat(2, 1), levels.zero.repeat(2, 1), information)
+    rows, own_rows = boundaries(twice, lam.repeat(2)).chunk(2)
     usable = levels.information.isfinite()
     price = torch.where(usable, lam[:, None] * levels.information, torch.inf)
-    cells = _zero_cell(boundaries(levels, lam), levels.zero)
+    cells = _zero_cell(own_rows, levels.zero)
     codes: list[Tensor] = []
     betas: list[float | None] = [None] * len(tensors)
     for t, (placed, ranking) in enumerate(zip(tensors, rankings, strict=True)):

@@ -21,7 +21,7 @@ from ecqx.compression.assignment import Bins
 from ecqx.compression.zero_choice import ZeroChoice
 
 _SAMPLE = 4096  # weights whose thresholds bracket an order statistic
-_NEAR = 0.02  # how far beta is expected to move from one training step to the next, relative
+_NEAR = 0.1  # how far beta is expected to move from one training step to the next, relative
 _MARGIN = 112  # of them on either side: three and a half standard deviations of a rank
 
 

@@ -108,7 +108,15 @@ class ZeroChoice:
         -------
         Tensor, a scalar
         """
-        least, largest = order_statistics(threshold, self.fewest - known, self.most - known)
+        zeros = (threshold <= self.neutral).sum()
+        fewest, most = self.fewest - known, self.most - known
+        # only an end of the window that ``neutral`` lies beyond has to be found
+        none, all_ = torch.zeros_like(zeros), torch.full_like(zeros, len(threshold) + 1)
+        least, largest = order_statistics(
+            threshold,
+            torch.where(zeros < fewest, fewest, none),
+            torch.where(zeros > most, most, all_),
+        )
         return least.clamp(max=1.0).clamp(min=self.neutral).minimum(largest)
 
     def of_all(self) -> tuple[Tensor, Tensor]:
