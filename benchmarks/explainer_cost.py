@@ -18,12 +18,12 @@ import argparse
 import copy
 import json
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
 from torch.nn.functional import cross_entropy
 
+from benchmarks.timing import seconds
 from ecqx.evaluation.evaluate import explain_all
 from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.tasks.datasets import cluttered_digits
@@ -86,16 +86,6 @@ def quantus_pass(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, argum
     for start in range(0, len(x), QUANTUS_BATCH):
         part, classes = (array[start : start + QUANTUS_BATCH] for array in arrays)
         quantus.explain(model, part, classes, device=device, xai_lib="zennit", **arguments)
-
-
-def seconds(run: Callable[[], object], device: str) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def compare(

@@ -15,10 +15,10 @@ import argparse
 import copy
 import json
 import statistics
-import time
 
 import torch
 
+from benchmarks.timing import seconds
 from ecqx.compression.assigners import EntropyConstrained, RelevanceConstrained
 from ecqx.compression.contract import quantizable
 from ecqx.compression.relevance_assignment import Window
@@ -79,16 +79,6 @@ class Quantized:
 
     def step(self, x: torch.Tensor, y: torch.Tensor) -> None:
         self.training.step(torch.nn.functional.cross_entropy, x, y, None)
-
-
-def seconds(run, device: str) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def ratio(plain, other, batches, pairs: int, device: str) -> float:

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_RUN = ("dataset", "model", "method", "point", "seed")
+# What tells a run from all others.
+RUN = ("dataset", "model", "method", "point", "seed")
 RUN_COLUMNS = (
-    *_RUN,
+    *RUN,
     "bits",
     "status",
     "accuracy",
@@ -32,7 +33,7 @@ RUN_COLUMNS = (
 # Columns of the other tables, by the name of their file.
 COLUMNS = {
     "attributions": (
-        *_RUN,
+        *RUN,
         "explainer",
         "metric",
         "subset",
@@ -42,8 +43,8 @@ COLUMNS = {
         "n",
         "degenerate",
     ),
-    "predictions": (*_RUN, "class", "n", "accuracy", "accuracy_fp32", "f1", "f1_fp32"),
-    "layers": (*_RUN, "tensor", "position", "weights", "sparsity", "entropy_bits"),
+    "predictions": (*RUN, "class", "n", "accuracy", "accuracy_fp32", "f1", "f1_fp32"),
+    "layers": (*RUN, "tensor", "position", "weights", "sparsity", "entropy_bits"),
     "relevance": (
         "dataset",
         "model",

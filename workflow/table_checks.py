@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-_IDENTITY = ("dataset", "model", "method", "point", "seed")
+from workflow.rows import RUN
 
 
 def check_runs(runs: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> None:
@@ -65,4 +65,4 @@ def _value(text: str) -> Any:
 
 
 def _where(row: Mapping[str, Any]) -> str:
-    return "/".join(str(row[key]) for key in _IDENTITY if key in row)
+    return "/".join(str(row[key]) for key in RUN if key in row)

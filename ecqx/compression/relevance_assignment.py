@@ -157,7 +157,7 @@ def _zero_cell(bounds: Tensor, zero: Tensor) -> Tensor:
 
 def _count_between(weight: Tensor, cell: Tensor) -> Tensor:
     """int64 Tensor, a scalar: how many weights are above the first bound, up to the second."""
-    lower, upper = cell.to(weight.dtype)
+    ends = cell.to(weight.dtype)
     if not kernels.serve(weight):
-        return ((weight > lower) & (weight <= upper)).sum()
-    return torch.tensor(kernels.count_between(weight.numpy(), *cell.to(weight.dtype).numpy()))
+        return ((weight > ends[0]) & (weight <= ends[1])).sum()
+    return torch.tensor(kernels.count_between(weight.numpy(), *ends.numpy()))

@@ -218,3 +218,14 @@ def at_hand(*paths):
 def own_model_of(wildcards):
     """How a model without a file is described; None for one that has a file."""
     return own.described(config, "model").get(wildcards.model)
+
+
+# Per label of a task, the reference and the samples of the maps that galleries and the page show.
+SHOWN_MAPS = {
+    label: [
+        of_gallery_seed(pattern, task)
+        for pattern in (f"{PRETRAINED}/reference.npz", GALLERY_SAMPLES)
+    ]
+    for label, task in TASKS.items()
+}
+SHOWN_MAPS_AT_HAND = {label: paths for label, paths in SHOWN_MAPS.items() if at_hand(*paths)}

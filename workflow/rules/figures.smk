@@ -21,18 +21,12 @@ SWEPT = [
 ]
 
 # Beside the maps of the runs, a gallery is made of the reference and the samples of its task.
-GALLERIES = {
-    f"{task['dataset']}-{task['model']}": [
-        of_gallery_seed(pattern, task)
-        for pattern in (f"{PRETRAINED}/reference.npz", GALLERY_SAMPLES)
-    ]
-    for task in TASKS.values()
-}
-GALLERIES_AT_HAND = {name: paths for name, paths in GALLERIES.items() if at_hand(*paths)}
+GALLERIES = {label: f"{task['dataset']}-{task['model']}" for label, task in TASKS.items()}
+GALLERIES_AT_HAND = {GALLERIES[label]: paths for label, paths in SHOWN_MAPS_AT_HAND.items()}
 FIGURE_TABLES = {"layers": "layers", "relevance_vs_magnitude": "relevance"}
 LEFT_OUT = {
     f"gallery-{name}": f"there are no maps of {name}"
-    for name in GALLERIES
+    for name in GALLERIES.values()
     if name not in GALLERIES_AT_HAND
 } | {
     name: f"there is no {EXTRA_TABLES[table]}"

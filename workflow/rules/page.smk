@@ -2,19 +2,7 @@
 # all that is at hand, those that are there.
 
 PAGE = f"{RESULTS}/page.html"
-
-
-# per task the reference and the samples of its maps
-PAGE_MAPS = [
-    [of_gallery_seed(pattern, task) for pattern in (f"{PRETRAINED}/reference.npz", GALLERY_SAMPLES)]
-    for task in TASKS.values()
-]
-PAGE_TASKS = {
-    label: task
-    for (label, task), paths in zip(TASKS.items(), PAGE_MAPS, strict=True)
-    if at_hand(*paths)
-}
-PAGE_MAPS = [paths for paths in PAGE_MAPS if at_hand(*paths)]
+PAGE_TASKS = {label: TASKS[label] for label in SHOWN_MAPS_AT_HAND}
 PAGE_ASSETS = [
     os.path.relpath(path)
     for path in sorted((ROOT / "ecqx/results/page").rglob("*"))
@@ -30,8 +18,8 @@ rule page:
     input:
         runs=TABLES[0],
         attributions=TABLES[1],
-        references=[paths[0] for paths in PAGE_MAPS],
-        samples=[paths[1] for paths in PAGE_MAPS],
+        references=[paths[0] for paths in SHOWN_MAPS_AT_HAND.values()],
+        samples=[paths[1] for paths in SHOWN_MAPS_AT_HAND.values()],
         maps=[
             path
             for path in run_paths("maps.npz", seeds=[GALLERY_SEED], tasks=PAGE_TASKS)

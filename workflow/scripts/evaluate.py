@@ -14,7 +14,6 @@ from ecqx.tasks.task import objective
 from workflow import rows
 from workflow.job import open_log, prepare
 
-_KEYS = ("dataset", "model", "method", "point", "seed")
 _TABLES = ("attributions", "predictions", "layers")
 
 
@@ -84,7 +83,7 @@ def main(snakemake) -> None:
             shown = evaluation["gallery_samples"]
             maps = {name: part[:shown] for name, part in evaluated["maps"].items()}
         Path(metrics_path).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-        identity = {key: run[key] for key in _KEYS}
+        identity = {key: run[key] for key in rows.RUN}
         for (name, table), path in zip(tables.items(), table_paths, strict=True):
             rows.write(name, path, [identity | row for row in table])
         save_maps(maps_path, maps)
