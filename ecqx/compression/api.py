@@ -60,7 +60,8 @@ def compress(
     ----------
     model : trained classifier: inputs (n, C, H, W) to logits (n, classes). Its layers need LRP
         rules (linear and convolutional layers, batch norm, rectifiers, pooling; residual sums as
-        ``zennit.layer.Sum``), unless ``relevance`` is one that needs none.
+        ``zennit.layer.Sum``, but for torchvision's ResNets, which are taken as they are), unless
+        ``relevance`` is one that needs none.
     train, validation : inputs (n, C, H, W) float32 and labels: classes (n,) int64, or for several
         labels a sample (n, classes) bool. The epoch is chosen on validation. Keep test data out of
         both.

@@ -7,12 +7,13 @@ al. 2019 (flat). ECQx (arXiv 2109.04236), section 4.2, uses these two composites
 from __future__ import annotations
 
 import torch
-from zennit.canonizers import SequentialMergeBatchNorm
+from zennit.canonizers import MergeBatchNorm
 from zennit.composites import SpecialFirstLayerMapComposite
 from zennit.layer import Sum
 from zennit.rules import Flat
 from zennit.types import Activation, AvgPool, BatchNorm, ConvolutionStandard, Linear
 
+from ecqx.compression.dataflow import dataflow, residual_sums
 from ecqx.compression.lrp_rules import AlphaBeta, Epsilon, Norm, Pass
 
 # The rule of convolutions; dense layers follow the epsilon rule, the first layer the flat rule.
@@ -41,11 +42,12 @@ _WITH_RULE = (torch.nn.Linear, ConvolutionStandard, Activation, AvgPool, BatchNo
 
 
 def check_rules(model: torch.nn.Module) -> None:
-    """Raise unless every layer of the model has an LRP rule.
+    """Raise unless each layer of the model, and all computed between layers, has an LRP rule.
 
     Raises
     ------
-    ValueError: naming the layers without a rule and their types.
+    ValueError: naming the layers without a rule and their types, or the operations; or the forward
+    pass cannot be traced, see :func:`ecqx.compression.dataflow.dataflow`.
     """
     missing = [
         f"{name or 'the model'} ({type(module).__name__})"
@@ -54,6 +56,11 @@ def check_rules(model: torch.nn.Module) -> None:
     ]
     if missing:
         raise ValueError(f"no LRP rule for: {', '.join(missing)}")
+    if operations := dataflow(model).operations:
+        raise ValueError(
+            f"no LRP rule for what forward computes outside of modules: {', '.join(operations)} "
+            "(residual sums: zennit.layer.Sum; means: nn.AdaptiveAvgPool2d)"
+        )
 
 
 def _has_rule(module: torch.nn.Module) -> bool:
@@ -65,6 +72,37 @@ def _has_rule(module: torch.nn.Module) -> bool:
     return contains and not any(True for _ in module.parameters(recurse=False))
 
 
+class MergeFollowingBatchNorm(MergeBatchNorm):
+    """Folds a batch norm into the linear or convolutional layer whose output it takes."""
+
+    def apply(self, root_module: torch.nn.Module) -> list[MergeBatchNorm]:
+        instances = []
+        for layer, norm in dataflow(root_module).normalised:
+            instance = self.copy()
+            instance.register((root_module.get_submodule(layer),), root_module.get_submodule(norm))
+            instances.append(instance)
+        return instances
+
+
+class _FirstThatRuns(SpecialFirstLayerMapComposite):
+    """The special rules go to the linear or convolutional layer that runs first."""
+
+    def register(self, module: torch.nn.Module) -> None:
+        self._layers = weighted_layers(module)
+        super().register(module)
+
+    def mapping(self, ctx: dict, name: str, module: torch.nn.Module):
+        ctx["first_layer_visited"] = name != self._layers[0]
+        return super().mapping(ctx, name, module)
+
+
+def weighted_layers(model: torch.nn.Module) -> list[str]:
+    """Names of the linear and convolutional layers, in the order in which they run."""
+    # zennit's type Linear includes convolutions
+    modules = dict(model.named_modules())
+    return [name for name in dataflow(model).layers if isinstance(modules.get(name), Linear)]
+
+
 def composite(name: str, *, batch_norm: str = "merge") -> SpecialFirstLayerMapComposite:
     """A zennit composite: which rule each layer of a network follows.
 
@@ -73,7 +111,8 @@ def composite(name: str, *, batch_norm: str = "merge") -> SpecialFirstLayerMapCo
     name : ``epsilon_plus_flat`` (epsilon for dense layers, z+ for convolutions, flat for the
         first layer) or ``epsilon_alpha2_beta1_flat`` (alpha = 2, beta = 1 for convolutions).
     batch_norm : ``merge`` folds batch normalisation into the preceding linear layer while the
-        composite is in use; ``pass`` lets relevance through it unchanged.
+        composite is in use, where it directly takes that layer's output; ``pass`` lets relevance
+        through it unchanged.
 
     Raises
     ------
@@ -85,7 +124,7 @@ def composite(name: str, *, batch_norm: str = "merge") -> SpecialFirstLayerMapCo
         raise ValueError(
             f"batch_norm: {batch_norm!r} is unknown, expected one of {', '.join(BATCH_NORM)}"
         )
-    canonizers = [SequentialMergeBatchNorm()] if batch_norm == "merge" else []
+    merged = [MergeFollowingBatchNorm()] if batch_norm == "merge" else []
     layer_map = [
         (Activation, Pass()),
         (Sum, Norm()),
@@ -94,5 +133,4 @@ def composite(name: str, *, batch_norm: str = "merge") -> SpecialFirstLayerMapCo
         (ConvolutionStandard, COMPOSITES[name]),
         (torch.nn.Linear, Epsilon()),
     ]
-    # zennit's type Linear includes convolutions.
-    return SpecialFirstLayerMapComposite(layer_map, [(Linear, Flat())], canonizers=canonizers)
+    return _FirstThatRuns(layer_map, [(Linear, Flat())], canonizers=merged + residual_sums())

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from zennit.canonizers import SequentialMergeBatchNorm
 from zennit.composites import LayerMapComposite
 from zennit.core import Composite
 from zennit.layer import Sum
 from zennit.types import Activation, AvgPool, BatchNorm, Linear
 
+from ecqx.compression.dataflow import residual_sums
+from ecqx.compression.lrp import MergeFollowingBatchNorm, weighted_layers
 from ecqx.compression.lrp_rules import Pass, Rule, apply_layer, input_gradient
 
 # zennit's type Linear includes convolutions.
@@ -139,7 +140,8 @@ class Box(Rule):
 def excitation_backprop() -> Composite:
     """The composite of excitation backprop; relevance is a probability and starts as 1."""
     return LayerMapComposite(
-        [(_UNCHANGED, Pass()), (_MIXING, Excitation())], canonizers=[SequentialMergeBatchNorm()]
+        [(_UNCHANGED, Pass()), (_MIXING, Excitation())],
+        canonizers=[MergeFollowingBatchNorm(), *residual_sums()],
     )
 
 
@@ -148,23 +150,19 @@ def relative_attributing_propagation(model: torch.nn.Module) -> Composite:
 
     Absolute influence at the last layer with weights, the z^B rule at the first one (as the
     authors' code does for images), and the rule of hidden layers between them; first and last in
-    the order of the model's modules.
+    the order in which they run.
     """
-    weighted = [module for module in model.modules() if isinstance(module, Linear)]
-    templates = [
-        (weighted[-1:], AbsoluteInfluence()),
-        (weighted[:1], Box()),
-    ]
+    weighted = weighted_layers(model)
+    templates = {weighted[0]: Box()} | {weighted[-1]: AbsoluteInfluence()}
 
     def rule(context: dict, name: str, module: torch.nn.Module) -> Rule | None:
-        for members, template in templates:
-            if any(module is member for member in members):
-                return template
+        if name in templates:
+            return templates[name]
         if isinstance(module, _MIXING):
             return RelativeAttribution()
         return Pass() if isinstance(module, _UNCHANGED) else None
 
-    return Composite(module_map=rule, canonizers=[SequentialMergeBatchNorm()])
+    return Composite(module_map=rule, canonizers=[MergeFollowingBatchNorm(), *residual_sums()])
 
 
 def _weight(module: torch.nn.Module) -> Tensor | None:

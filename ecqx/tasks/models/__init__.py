@@ -6,8 +6,10 @@ canonizers and the bitstream rely on:
 
 - Weights live in ``nn.Linear``, ``nn.Conv2d`` and ``nn.BatchNorm2d`` only. Every use of an
   activation or a pooling layer is a module of its own, so that a hook sees one tensor.
-- A batch norm directly follows its convolution in the same ``nn.Sequential``.
-- Residual branches meet in ``zennit.layer.Sum``.
+- A batch norm takes the output of its convolution directly.
+- What ``forward`` itself does with activations is to move or select them. Residual branches meet
+  in ``zennit.layer.Sum``; means are ``nn.AdaptiveAvgPool2d``.
+- ``forward`` does the same whatever the values and the shape of its input: it is traced.
 - No in-place operations: they would overwrite activations that relevance still needs.
 - The initialisation draws from torch's global generator only, which the caller seeds.
 

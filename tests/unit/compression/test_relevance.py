@@ -47,7 +47,13 @@ class OracleNet(nn.Module):
 
 
 def test_oracles(lrp_oracle):
-    """Weight relevances computed by the authors' reference code."""
+    """Weight relevances computed by the authors' reference code, in single precision.
+
+    Where an output is close to zero, relevance / output multiplies rounding: single precision
+    differs between processors there, so the comparison is with double precision, and the bounds
+    are the rounding of the reference. Starting from the logit there is no such division at the
+    output, and single precision is compared too.
+    """
     cases = json.loads(str(lrp_oracle["index"]))
     assert len(cases) == 18
     for case in cases:
@@ -60,19 +66,23 @@ def test_oracles(lrp_oracle):
         }
         model.load_state_dict(parameters, strict=case["model"] != "cnn_bn")
         name = case["composite"].removesuffix("_bn_pass").removeprefix("epsilon_")
-        relevance = weight_relevance(
-            model,
-            torch.tensor(lrp_oracle[f"{prefix}/input"]),
-            torch.tensor(lrp_oracle[f"{prefix}/target"]),
-            composite=f"epsilon_{name}",
-            batch_norm="pass",
-            start=case["output_relevance"],
-        )
-        assert list(relevance) == [n for n in parameters if parameters[n].ndim > 1]
-        for layer, value in relevance.items():
-            expected = torch.tensor(lrp_oracle[f"{prefix}/relevance/{layer}"])
-            bound = 5e-4 if case["model"] == "cnn_bn" else 1e-5
-            assert (value - expected).norm() <= bound * expected.norm(), (case, layer)
+        normalised = case["model"] == "cnn_bn"
+        single = case["output_relevance"] == "output" and not normalised
+        for precision in [torch.float64] + [torch.float32] * single:
+            relevance = weight_relevance(
+                model.to(precision),
+                torch.tensor(lrp_oracle[f"{prefix}/input"]).to(precision),
+                torch.tensor(lrp_oracle[f"{prefix}/target"]),
+                composite=f"epsilon_{name}",
+                batch_norm="pass",
+                start=case["output_relevance"],
+            )
+            assert list(relevance) == [n for n in parameters if parameters[n].ndim > 1]
+            for layer, value in relevance.items():
+                expected = torch.tensor(lrp_oracle[f"{prefix}/relevance/{layer}"])
+                bound = 1e-3 if normalised else 2e-5
+                error = (value - expected).norm() / expected.norm()
+                assert error <= bound, (case, layer, precision)
 
 
 def dense_epsilon_by_hand(weights, x, target):
