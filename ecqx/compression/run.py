@@ -31,8 +31,9 @@ class Outcome:
     params : all hyper-parameters, defaults included
     history : one dict per epoch
     epoch : the epoch chosen on validation, None without training
-    train_s : wall-clock seconds that the method took
-    peak_memory_bytes : largest resident memory of the process meanwhile, see
+    train_s : seconds that the method took: of processor time on the CPU, which other jobs beside
+        it do not lengthen; of the clock on a GPU
+    peak_memory_bytes : largest memory of the process meanwhile, resident or of the GPU, see
         :class:`ecqx.compression.peak_memory.PeakMemory`; None if unknown
     """
 
@@ -77,17 +78,18 @@ def compress_point(
     own = quantizable(model)
     bitstream.encode({k: v for k, v in model.state_dict().items() if k not in own})
     rng = generator(*seed_parts)
-    memory = PeakMemory()
-    start = time.perf_counter()
+    memory = PeakMemory(task.device)
+    clock = time.process_time if task.device.type == "cpu" else time.perf_counter
+    start = clock()
     try:
         # Methods draw from rng; seeding the global generators as well keeps a method that forgets
         # from depending on which points ran before it in the same process.
         with global_seed(generator("global", *seed_parts)):
             compressed = method.compress(copy.deepcopy(model), task, rng)
     except Diverged as error:
-        spent = (time.perf_counter() - start, memory.bytes())
+        spent = (clock() - start, memory.bytes())
         return Outcome("diverged", str(error), b"", effective, [], None, *spent)
-    spent = (time.perf_counter() - start, memory.bytes())
+    spent = (clock() - start, memory.bytes())
     check_complete(compressed, model)
     for name, entry in compressed.tensors.items():
         if isinstance(entry, torch.Tensor) and not bool(entry.isfinite().all()):

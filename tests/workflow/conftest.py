@@ -46,7 +46,7 @@ class Checkout:
 
 def job_counts(output):
     """The job statistics that Snakemake prints: rule -> count, without the total."""
-    tables = re.findall(r"^job +count\n-.*\n((?:\w+ +\d+\n)+)", output, re.MULTILINE)
+    tables = re.findall(r"^job +count\n-.*\n((?:[\w-]+ +\d+\n)+)", output, re.MULTILINE)
     rows = [row.split() for row in tables[0].splitlines()] if tables else []
     return {rule: int(count) for rule, count in rows if rule != "total"}
 

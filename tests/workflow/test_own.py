@@ -152,7 +152,7 @@ def test_own_data_and_own_model_are_planned_like_all_others(mine):
     jobs = job_counts(done.stdout)
     assert done.returncode == 0, done.stdout
     assert jobs["prepare_data"] == 1 and jobs["pretrain"] == 2 and jobs["anchors"] == 1
-    assert jobs["compress_squares_net_uniform_ptq_0"] == 1
+    assert jobs["compress-squares-net-uniform_ptq-0"] == 1
 
 
 @pytest.mark.slow

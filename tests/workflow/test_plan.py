@@ -14,9 +14,7 @@ def by_stage(jobs):
     """Job counts by stage: the rules of one stage differ in task, method and share of points."""
     stages = Counter()
     for rule, count in jobs.items():
-        stages[rule.partition("_")[0] if rule.startswith(("compress", "evaluate")) else rule] += (
-            count
-        )
+        stages[rule.partition("-")[0]] += count
     return stages
 
 
@@ -63,20 +61,9 @@ def test_points_are_shared_out_to_jobs(checkout):
     checkout.write("few.yaml", "task_settings: {digits: {points_per_job: 2}}\n")
     done = checkout.snakemake("--dry-run", "--configfile", "config/smoke.yaml", "few.yaml")
     jobs = job_counts(done.stdout)
-    assert jobs["compress_digits_residual_cnn_ecq_0"] == 2
-    assert jobs["compress_digits_residual_cnn_ecq_1"] == 2
-    assert "compress_digits_residual_cnn_ecq_2" not in jobs
-
-
-def test_a_data_set_and_a_model_are_one_file_each(checkout):
-    checkout.write("ecqx/tasks/datasets/mine.py", '"""Mine."""\n\n\ndef prepare(seed, root): ...\n')
-    checkout.write("ecqx/tasks/models/net.py", '"""Mine."""\n\n\ndef build(shape, n): ...\n')
-    task = DEFAULT["task_settings"]["digits"] | {"dataset": "mine", "model": "net"}
-    config = {"tasks": ["mine"], "methods": ["uniform"], "task_settings": {"mine": task}}
-    checkout.write("mine.yaml", yaml.safe_dump(config))
-    done = checkout.snakemake("collect", "--dry-run", "--configfile", "mine.yaml")
-    jobs = job_counts(done.stdout)
-    assert jobs["prepare_data"] == 1 and jobs["compress_mine_net_uniform_0"] == 3, done.stdout
+    assert jobs["compress-digits-residual_cnn-ecq-0"] == 2
+    assert jobs["compress-digits-residual_cnn-ecq-1"] == 2
+    assert "compress-digits-residual_cnn-ecq-2" not in jobs
 
 
 def test_figures_from_copied_tables_plan_no_training(checkout):

@@ -198,8 +198,8 @@ def test_edited_baseline_plans_its_own_runs(finished):
     finished.append("baselines/ecqx.py", "\n# an edit\n")
     stages = ("collect", "tables", "figures", "page", "all")
     assert finished.plan() == {
-        "compress_digits_residual_cnn_ecqx_0": 2,
-        "evaluate_digits_residual_cnn_ecqx_0": 2,
+        "compress-digits-residual_cnn-ecqx-0": 2,
+        "evaluate-digits-residual_cnn-ecqx-0": 2,
         **dict.fromkeys(stages, 1),
     }
 
@@ -207,12 +207,12 @@ def test_edited_baseline_plans_its_own_runs(finished):
 @pytest.mark.parametrize(
     ("path", "planned", "spared"),
     [
-        ("ecqx/compression/grid.py", "compress_digits_residual_cnn_ecq_0", "pretrain"),
-        ("ecqx/evaluation/consistency.py", "anchors", "compress_digits_residual_cnn_ecq_0"),
+        ("ecqx/compression/grid.py", "compress-digits-residual_cnn-ecq-0", "pretrain"),
+        ("ecqx/evaluation/consistency.py", "anchors", "compress-digits-residual_cnn-ecq-0"),
         ("ecqx/tasks/models/residual_cnn.py", "pretrain", "prepare_data"),
         ("ecqx/tasks/datasets/digits.py", "prepare_data", None),
         ("ecqx/results/tables/summary.py", "tables", "collect"),
-        ("workflow/scripts/evaluate.py", "evaluate_digits_residual_cnn_ecq_0", "pretrain"),
+        ("workflow/scripts/evaluate.py", "evaluate-digits-residual_cnn-ecq-0", "pretrain"),
     ],
 )
 def test_edited_library_plans_what_it_changes(finished, path, planned, spared):
@@ -233,7 +233,7 @@ def test_changed_budget_plans_compression_again(finished):
     config["task_settings"]["digits"]["budget"]["epochs"] = 2
     finished.write("config/smoke.yaml", yaml.safe_dump(config, sort_keys=False))
     jobs = finished.plan()
-    assert jobs["compress_digits_residual_cnn_uniform_0"] == 2 and "pretrain" not in jobs
+    assert jobs["compress-digits-residual_cnn-uniform-0"] == 2 and "pretrain" not in jobs
 
 
 def test_new_point_leaves_other_jobs_alone(finished):
@@ -241,7 +241,7 @@ def test_new_point_leaves_other_jobs_alone(finished):
     config["grids"]["uniform"] = [{"bits": [2, 3, 4]}]
     finished.write("config/smoke.yaml", yaml.safe_dump(config, sort_keys=False))
     planned = {rule for rule in finished.plan() if rule.startswith(("compress", "evaluate"))}
-    uniform = "digits_residual_cnn_uniform_0"
+    uniform = "digits-residual_cnn-uniform-0"
     assert planned == {f"compress_{uniform}", f"evaluate_{uniform}"}
 
 
@@ -281,7 +281,7 @@ def test_new_baseline_is_one_file_and_a_grid(finished):
     add_new_baseline(finished, [0.05, 5.0])
     done = finished.snakemake("--cores", "2", *SMOKE)
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "compress_digits_residual_cnn_uniform_ptq_0" not in job_counts(done.stdout)
+    assert "compress-digits-residual_cnn-uniform_ptq-0" not in job_counts(done.stdout)
     table = read(finished.results / "tables/runs.csv")
     mine = [row for row in table if row["method"] == "fixed_step"]
     assert {row["p_step"] for row in mine} == {"0.05", "5.0"} and {r["bits"] for r in mine} == {""}

@@ -156,7 +156,8 @@ def settings_of(wildcards):
 
 
 def job_name(stage, task, method, k):
-    return "_".join([stage, task["dataset"], task["model"], method, str(k)])
+    # names hold no hyphen: no two jobs share a name, whatever their parts are called
+    return "-".join([stage, task["dataset"], task["model"], method, str(k)])
 
 
 def fill(pattern, task, method=None, share=None, k=None):

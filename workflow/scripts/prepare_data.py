@@ -17,6 +17,8 @@ def main(snakemake) -> None:
     root = Path(snakemake.params.root) if snakemake.params.root else None
     try:
         dataset = datasets.get(name).prepare(derive_seed("prepare_data", name), root)
+        if dataset.name != name:  # augmentation, loss and score are looked up under the name
+            raise ValueError(f"the data set calls itself {dataset.name!r}, expected {name!r}")
     except (OSError, ValueError) as error:  # what the files are to blame for
         traceback.print_exc()
         tell(f"{name}: {error}")

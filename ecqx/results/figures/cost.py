@@ -18,7 +18,7 @@ _ACROSS = 3
 def training_cost(runs: pd.DataFrame, width: str = "page") -> Figure:
     """Training time of an operating point relative to uniform training [log]; peak memory [MB].
 
-    Per seed, the mean over a method's operating points over that of uniform training; markers
+    Per seed, the median over a method's operating points over that of uniform training; markers
     are means over seeds with 95 % t-intervals. Seconds instead, where uniform training was not
     run. Memory is shown where ``runs`` has the column peak_memory_bytes with values.
 
@@ -64,7 +64,7 @@ def training_cost(runs: pd.DataFrame, width: str = "page") -> Figure:
         return page.finish(
             [],
             panels.seeds_note(counts),
-            "Per seed: mean over the operating points of a method.",
+            "Per seed: median over the operating points of a method.",
             "1 MB = 10⁶ bytes; resident memory of the process, loaded libraries included."
             if memory
             else "",
@@ -81,11 +81,11 @@ def relative_time(seconds: pd.DataFrame) -> pd.DataFrame:
 
 
 def _per_seed(runs: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Mean of a column over the ok operating points of a task, method and seed, as ``value``."""
+    """Median of a column over the ok operating points of a task, method and seed, as ``value``."""
     ok = runs[runs["status"] == "ok"]
     keys = [*statistics.TASK, "method", "seed"]
     values = ok[column].astype(float)
-    return ok[keys].assign(value=values).groupby(keys, observed=True, as_index=False).mean()
+    return ok[keys].assign(value=values).groupby(keys, observed=True, as_index=False).median()
 
 
 def _cells(width: str, tasks: int, quantities: int, height: float):

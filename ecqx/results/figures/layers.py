@@ -78,7 +78,7 @@ def layers(runs: pd.DataFrame, tensors: pd.DataFrame, width: str = "page") -> Fi
             page.title_row(2 * t, f"{panels.heading(task)}; {_sizes(chosen, task)}")
         return page.finish(
             [],
-            f"{panels.seeds_note(counts).split(';')[0]}, values: mean over seeds, no intervals.",
+            f"{panels.seeds_text(counts)}; values: means over seeds, no intervals.",
             "One operating point per method, of sizes as equal as the points allow.",
             "Tensors in the order of the network; grey bars: share of all weights that is in the "
             "tensor, the full height is 100 %. Bits per weight: first-order entropy of the levels. "

@@ -162,13 +162,21 @@ def method_handles(styles: dict, lines: bool = True) -> list[Line2D]:
     ]  # fmt: skip
 
 
-def seeds_note(counts, marks: str = "markers") -> str:
-    """The sentence that says n and what the bars are; ``counts`` are the n of the points drawn."""
+def seeds_text(counts) -> str:
+    """How many seeds stand behind what is drawn; ``counts`` are the n of the points."""
     counts = sorted({int(n) for n in counts if n > 0})
     if not counts:
-        return "No finished run."
+        return "No finished run"
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    text = f"n = {seeds} seed{'s' if counts[-1] > 1 else ''}"
+    return f"n = {seeds} seed{'s' if counts[-1] > 1 else ''}"
+
+
+def seeds_note(counts, marks: str = "markers") -> str:
+    """The sentence that says n and what the bars are; ``counts`` are the n of the points drawn."""
+    text = seeds_text(counts)
+    counts = sorted({int(n) for n in counts if n > 0})
+    if not counts:
+        return f"{text}."
     if counts[-1] < 2:
         return f"{text}: no interval can be given."
     few = " Fewer than 3 seeds: intervals are very wide." if counts[0] < 3 else ""

@@ -12,16 +12,17 @@ from ecqx.results.tables.collected import Collected, method_label, of_task, task
 REFERENCE = "uniform"
 _MEASURES = ("train_s", "peak_memory_bytes")
 NOTE = (
-    "Wall-clock seconds and peak resident memory of one compression: the mean over the finished "
-    "runs of a seed, and their ratio to uniform training of the same task and seed. The ratio is "
-    "paired by seed; n/a where uniform training was not run or the quantity was not recorded. "
-    "Times were taken while other jobs may have shared the machine: ratios are more dependable "
-    "than seconds. 1 MB = 10^6 bytes. Diverged: not in the means, since they stop early. "
+    "Seconds of processor time (on a GPU: of the clock) and peak memory of one compression: the "
+    "median over the finished runs of a seed, since the first run of a job loads libraries, and "
+    "its ratio to uniform training of the same task and seed. The ratio is paired by seed; n/a "
+    "where uniform training was not run or the quantity was not recorded. Caches are shared with "
+    "other jobs: ratios are more dependable than seconds. 1 MB = 10^6 bytes. Diverged: not in "
+    "the medians, since they stop early. "
 )
 
 
 def build(collected: Collected) -> pd.DataFrame:
-    """Mean costs per run of each method, over seeds.
+    """Costs of a run of each method, over seeds.
 
     Returns
     -------
@@ -43,7 +44,7 @@ def build(collected: Collected) -> pd.DataFrame:
         },
         index=runs.index,
     )
-    seeds = pd.concat([runs[cell], costs], axis=1).groupby(cell)[list(_MEASURES)].mean()
+    seeds = pd.concat([runs[cell], costs], axis=1).groupby(cell)[list(_MEASURES)].median()
     seeds = seeds.reset_index()
     reference = seeds[seeds["method"] == REFERENCE].drop(columns="method")
     index = [*statistics.TASK, "seed"]

@@ -269,7 +269,7 @@ def test_costs(folder, rows):
         ratios = []
         for seed in seeds_of(rows, row):
             times = [
-                statistics.fmean(
+                statistics.median(
                     float(run["train_s"])
                     for run in where(rows, **task_of(row), method=name, seed=seed, status="ok")
                 )
