@@ -3,6 +3,7 @@
 
 TABLE_NAMES = (
     "summary",
+    "smallest",
     "operating_points",
     "equal_size",
     "equal_accuracy",

@@ -25,12 +25,14 @@ from ecqx.results.tables import (
     published,
     rendering,
     sanity,
+    smallest,
     summary,
 )
 from ecqx.results.tables.collected import Collected, Unavailable
 
 TABLES = {
     "summary": summary,
+    "smallest": smallest,
     "operating_points": operating_points,
     "equal_size": equal_size,
     "equal_accuracy": equal_accuracy,

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from ecqx.results import statistics, style
-from ecqx.results.tables import operating_points, rendering
+from ecqx.results.tables import rendering, smallest
+from ecqx.results.tables.choice import CRITERIA
 from ecqx.results.tables.collected import Collected, Unavailable, method_label, once
 from ecqx.results.variants import method_of
 
@@ -27,9 +28,9 @@ class Published(NamedTuple):
     method : str
         The method here that it speaks of.
     quantity : str
-        The measure of operating_points.csv that it is compared with.
+        The measure of smallest.csv that it is compared with.
     criterion : str
-        The criterion of operating_points.csv.
+        The criterion of smallest.csv.
     value : float
     status : str
         "verified" or "unverified".
@@ -56,18 +57,12 @@ PUBLISHED = tuple(
     for criterion in ("no_degradation", "within_half_a_point", "within_1_point", "within_2_points")
 )
 NOTE = (
-    "The best operating point of the method at any bit width, chosen as in the operating points "
-    "by bit width, beside what was published; none: no point qualifies. Verified: read in the "
+    "The smallest network of the method, chosen as in that table, beside what was published; none: "
+    "no point qualifies. Verified: read in the "
     "publication or its abstract; unverified: not read there. The published networks and data are "
     "others and larger: only orders of magnitude compare. Small networks hold a larger share of "
     "parameters that stay in floating point, which bounds their ratio. "
 )
-_CRITERIA = {
-    "no_degradation": "no degradation",
-    "within_half_a_point": "within 0.5 points",
-    "within_1_point": "within 1 point",
-    "within_2_points": "within 2 points",
-}
 
 
 def build(collected: Collected, published: tuple[Published, ...] = PUBLISHED) -> pd.DataFrame:
@@ -76,7 +71,8 @@ def build(collected: Collected, published: tuple[Published, ...] = PUBLISHED) ->
     Returns
     -------
     DataFrame
-        method, criterion, quantity, published, status, source, scope; dataset, model, bits, points,
+        method, criterion, quantity, published, status, source, scope; dataset, model, points,
+        variant (the method here, with what differs from the published settings),
         measured_mean, measured_half_width, n, seeds (missing where no point qualifies).
 
     Raises
@@ -84,37 +80,24 @@ def build(collected: Collected, published: tuple[Published, ...] = PUBLISHED) ->
     Unavailable
         None of the methods was run.
     """
-    table = operating_points.build(collected)
+    table = smallest.build(collected)
     rows = []
     for entry in published:
         same = table["method"].map(method_of) == entry.method
         own = table[same & (table["criterion"] == entry.criterion)]
-        for task, group in own.groupby(statistics.TASK, sort=False):
-            # A point that all seeds have is before one that only some have.
-            best = group.sort_values(["n", f"{entry.quantity}_mean"], ascending=False).iloc[0]
+        for found in own.to_dict("records"):
             rows.append(
-                {
-                    "method": entry.method,
-                    "criterion": entry.criterion,
-                    "quantity": entry.quantity,
-                    "published": entry.value,
-                    "status": entry.status,
-                    "source": entry.source,
-                    "scope": entry.scope,
-                }
-                | dict(zip(statistics.TASK, task, strict=True))
+                entry._asdict()
+                | {name: found[name] for name in (*statistics.TASK, "points", "n", "seeds")}
                 | {
-                    "bits": best["bits"] if best["n"] else pd.NA,
-                    "points": best["points"],
-                    "measured_mean": best[f"{entry.quantity}_mean"],
-                    "measured_half_width": best[f"{entry.quantity}_half_width"],
-                    "n": best["n"],
-                    "seeds": best["seeds"],
+                    "variant": found["method"],
+                    "measured_mean": found[f"{entry.quantity}_mean"],
+                    "measured_half_width": found[f"{entry.quantity}_half_width"],
                 }
             )
     if not rows:
         raise Unavailable("no method with a published figure was run")
-    return pd.DataFrame(rows).astype({"bits": "Int64"})
+    return pd.DataFrame(rows).rename(columns={"value": "published"})
 
 
 def document(table: pd.DataFrame) -> rendering.Document:
@@ -122,12 +105,12 @@ def document(table: pd.DataFrame) -> rendering.Document:
     sections = []
     for method, rows in table.groupby("method", sort=False):
         cells = [_cells(row) for row in rows.to_dict("records")]
-        headers = ["Criterion", "Published ratio [–]", "Status", "Task", "Operating point",
-                   "Bits", "Ratio here [–]"]  # fmt: skip
+        headers = ["Criterion", "Published ratio [–]", "Status", "Task", "Method",
+                   "Operating point", "Ratio here [–]"]  # fmt: skip
         breaks = frozenset(
             place for place, new in enumerate(~rows["criterion"].duplicated()) if new
         )
-        sections.append(rendering.Section(method_label(method), headers, once(cells, 3), 5, breaks))
+        sections.append(rendering.Section(method_label(method), headers, once(cells, 3), 6, breaks))
     sources = sorted(set(zip(table["source"], table["scope"], strict=True)))
     note = NOTE + " ".join(f"{source}: {scope}." for source, scope in sources)
     seeds = table.groupby(statistics.TASK)["seeds"].first()
@@ -139,11 +122,11 @@ def _cells(row: dict) -> list[str]:
     measured = row["measured_mean"], row["measured_half_width"], row["n"]
     unverified = "" if row["status"] == VERIFIED else " (?)"
     return [
-        _CRITERIA[row["criterion"]],
+        CRITERIA[row["criterion"]],
         f"{row['published']:g}{unverified}",
         row["status"],
         style.task_label(row["dataset"], row["model"]),
+        method_label(row["variant"]),
         row["points"],
-        rendering.EMPTY if pd.isna(row["bits"]) else str(row["bits"]),
         rendering.measure(measured, 1, 1, seeds=row["seeds"]),
     ]

@@ -21,6 +21,7 @@ from ecqx.results.tables import (
     published,
     rendering,
     sanity,
+    smallest,
 )
 from ecqx.results.tables.collected import Collected, Unavailable
 
@@ -125,6 +126,24 @@ def test_operating_points_of_some_seeds_say_how_many():
     assert (row["n"], row["seeds"]) == (1, 2) and math.isnan(row["accuracy_half_width"])
     text = rendering.to_markdown(operating_points.document(table))
     assert "± n/a [1 of 2]" in text and "2 seed(s) only" in text
+
+
+def test_the_smallest_networks_are_those_of_any_bit_width():
+    validation = [0.80, 0.80, 0.79, 0.80, 0.80, 0.70, 0.795, NAN, 0.5, 0.5]
+    runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
+    runs.loc[runs["point"] == "lam~2", "bits"] = 2
+    table = smallest.build(Collected(runs))
+    assert table["criterion"].tolist() == [
+        "no_degradation", "within_half_a_point", "within_1_point", "within_2_points"
+    ] * 2  # fmt: skip
+    ecq = table[table["method"] == "ecq"].set_index("criterion")
+    # seed 0: the smallest that is as good on validation is of 2 bits; seed 1: of 4
+    assert ecq.loc["no_degradation", "points"] == "lam~1 (1), lam~2 (1)"
+    assert ecq.loc["no_degradation", "size_bytes_mean"] == (200 + 400) / 2
+    assert ecq.loc["within_half_a_point", "size_bytes_mean"] == (100 + 400) / 2
+    text = rendering.to_markdown(smallest.document(table))
+    assert "| ECQ " in text and "| NNCodec" in text and "| none" in text
+    assert "Each seed chooses" in text
 
 
 # what is read off the fronts

@@ -111,8 +111,8 @@ def accuracy(run):
     return float(run["accuracy"])
 
 
-def test_summary_and_operating_points(folder, rows):
-    for name in ("summary", "operating_points"):
+def test_summary_smallest_and_operating_points(folder, rows):
+    for name in ("summary", "smallest", "operating_points"):
         column = "point" if name == "summary" else "points"
         chosen = sampled(
             folder,
