@@ -108,7 +108,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits that share no source (image, speaker, voice), and the names of the classes.
+    """Three splits that share no image, speaker or voice, and the names of the classes.
+
+    Recordings of background noise can be in several of them.
 
     Raises
     ------

@@ -25,7 +25,7 @@ _PATIENCE = 60  # seconds without a byte until a connection counts as lost
 _SHOWN_EVERY = 0.05  # of the file
 
 
-def fetch(url: str, path: Path, md5: str) -> Path:
+def fetch(url: str, path: Path, digest: str) -> Path:
     """Download a file, unless it is there already.
 
     What has arrived is kept beside ``path`` under the suffix ``.part``; the next call asks for the
@@ -36,8 +36,8 @@ def fetch(url: str, path: Path, md5: str) -> Path:
     url : str
     path : Path
         Where the file belongs; folders are made.
-    md5 : str
-        MD5 digest of the file, in hexadecimal digits.
+    digest : str
+        MD5 or SHA-256 digest of the file, in hexadecimal digits.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def fetch(url: str, path: Path, md5: str) -> Path:
     """
     path = Path(path)
     if path.exists():
-        return verify(path, url, md5)
+        return verify(path, url, digest)
     part = path.with_name(path.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -61,36 +61,43 @@ def fetch(url: str, path: Path, md5: str) -> Path:
         raise OSError(
             f"cannot fetch {url}: {cause}; run again to go on, or put the file at {path}"
         ) from error
-    if (found := checksum(part)) != md5:
+    if (found := checksum(part, digest)) != digest:
         part.unlink()
         raise OSError(
-            f"what {url} sent has the MD5 checksum {found}, expected {md5}; it was discarded, run "
-            f"again or put the file at {path}"
+            f"what {url} sent has the {_algorithm(digest)} checksum {found}, expected {digest}; "
+            f"it was discarded, run again or put the file at {path}"
         )
     return part.replace(path)
 
 
-def verify(path: Path, url: str, md5: str) -> Path:
-    """The path, if the file there has this MD5 checksum.
+def verify(path: Path, url: str, digest: str) -> Path:
+    """The path, if the file there has this MD5 or SHA-256 checksum.
 
     Raises
     ------
     OSError: it has another one.
     """
-    if (found := checksum(path)) != md5:
+    if (found := checksum(path, digest)) != digest:
         raise OSError(
-            f"{path}: is damaged, its MD5 checksum is {found}, expected {md5}; delete it and get "
-            f"it anew from {url}"
+            f"{path}: is damaged, its {_algorithm(digest)} checksum is {found}, expected {digest}; "
+            f"delete it and get it anew from {url}"
         )
     return path
 
 
-def checksum(path: Path) -> str:
-    """MD5 digest of a file, in hexadecimal digits."""
+def checksum(path: Path, like: str) -> str:
+    """Digest of a file of the same kind as ``like``, MD5 or SHA-256, in hexadecimal digits."""
     with open(path, "rb") as file:
         # against accidents, not against forgery
-        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-    return digest.hexdigest()
+        found = hashlib.file_digest(
+            file, lambda: hashlib.new(_algorithm(like), usedforsecurity=False)
+        )
+    return found.hexdigest()
+
+
+def _algorithm(digest: str) -> str:
+    """What gives digests of this length."""
+    return {32: "MD5", 64: "SHA256"}[len(digest)]
 
 
 def _receive(url: str, part: Path) -> None:
@@ -136,17 +143,21 @@ class Archive:
     ----------
     url : str
         Its last part is the archive's file name.
-    md5 : str
+    digest : str
+        Its MD5 or SHA-256, in hexadecimal digits.
     folder : str
-        Path in the archive, and below the data folder, of what a data set reads.
+        Path below the data folder of what a data set reads.
     content : tuple of str
         Files and folders that must be in ``folder``.
+    inside : str, optional
+        Path of the same in the archive, where it is another one.
     """
 
     url: str
-    md5: str
+    digest: str
     folder: str
     content: tuple[str, ...]
+    inside: str | None = None
 
     @property
     def file_name(self) -> str:
@@ -180,7 +191,7 @@ class Archive:
 
     def fetch(self, root: Path) -> Path:
         """Download the archive into the data folder; see :func:`fetch`."""
-        return fetch(self.url, Path(root) / self.file_name, self.md5)
+        return fetch(self.url, Path(root) / self.file_name, self.digest)
 
     def unpacked(self, root: Path) -> Path:
         """The folder, unpacked from the archive if it is not there yet.
@@ -192,18 +203,20 @@ class Archive:
         """
         folder = Path(root) / self.folder
         if not folder.is_dir():
-            archive = verify(Path(root) / self.file_name, self.url, self.md5)
+            archive = verify(Path(root) / self.file_name, self.url, self.digest)
             # moved into place in one step: half of a folder would pass for all of it
             with tempfile.TemporaryDirectory(dir=root, prefix=".unpacking-") as scratch:
+                everything = Path(scratch) / "content"
                 try:
                     with tarfile.open(archive) as content:
-                        content.extractall(scratch, filter="data")
+                        content.extractall(everything, filter="data")
                 except (tarfile.TarError, EOFError, zlib.error) as error:
                     raise OSError(f"{archive}: cannot be unpacked: {error}") from error
-                if not (Path(scratch) / self.folder).is_dir():
-                    raise OSError(f"{archive}: holds no folder {self.folder}")
+                inside = self.inside or self.folder
+                if not (everything / inside).is_dir():
+                    raise OSError(f"{archive}: holds no folder {inside}")
                 folder.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(Path(scratch) / self.folder, folder)
+                shutil.move(everything / inside, folder)
         return folder
 
 

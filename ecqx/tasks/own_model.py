@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -57,15 +58,24 @@ class OwnModel:
 
         Raises
         ------
-        ValueError: the factory cannot be imported, or does not return a module.
+        ValueError: the factory cannot be imported or called, or does not return a module that
+        makes logits of such inputs.
         """
         from torch import nn
 
-        model = self._function()(input_shape, n_classes)
+        function = self._function()
+        try:
+            model = function(input_shape, n_classes)
+        # whatever the user's code raises, the user needs one line of it
+        except Exception as error:
+            raise ValueError(
+                f"factory: {self.factory}({input_shape}, {n_classes}) failed: {_cause(error)}"
+            ) from error
         if not isinstance(model, nn.Module):
             raise ValueError(
                 f"factory: {self.factory} returned a {type(model).__name__}, expected a nn.Module"
             )
+        self._check_logits(model, input_shape, n_classes)
         return model
 
     def missing(self, root: Path | None) -> str | None:
@@ -91,15 +101,45 @@ class OwnModel:
                     return path
         return None
 
+    def _check_logits(
+        self, model: nn.Module, input_shape: tuple[int, int, int], n_classes: int
+    ) -> None:
+        """ValueError unless two inputs give logits; the model and torch's generators stay the same.
+
+        A network with other outputs than classes could well be trained: nobody would notice.
+        """
+        import torch
+
+        from ecqx.tasks.task import device_of, evaluating
+
+        x = torch.zeros(2, *input_shape, device=device_of(model, torch.device("cpu")))
+        try:
+            with evaluating(model), torch.no_grad(), torch.random.fork_rng():
+                logits = model(x)
+        except Exception as error:
+            raise ValueError(
+                f"factory: {self.factory} cannot take inputs of shape {tuple(x.shape)}: "
+                f"{_cause(error)}"
+            ) from error
+        expected = (len(x), n_classes)
+        if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():
+            found = getattr(logits, "dtype", type(logits).__name__)
+            raise ValueError(
+                f"factory: {self.factory} gives {found}, expected float logits of shape {expected}"
+            )
+        if logits.shape != expected:
+            raise ValueError(
+                f"factory: {self.factory} gives logits of shape {tuple(logits.shape)}, "
+                f"expected {expected}"
+            )
+
     def _function(self):
         match = _FACTORY.fullmatch(self.factory)
         try:
             function = getattr(importlib.import_module(match["module"]), match["function"])
         # whatever a module raises on import, the user needs one line of it
         except Exception as error:
-            raise ValueError(
-                f"factory: cannot import {self.factory}: {type(error).__name__}: {error}"
-            ) from error
+            raise ValueError(f"factory: cannot import {self.factory}: {_cause(error)}") from error
         if not callable(function):
             raise ValueError(f"factory: {self.factory} is not callable, expected a function")
         return function
@@ -174,18 +214,37 @@ def read_checkpoint(path: Path) -> dict:
 
     Raises
     ------
-    ValueError: the file cannot be read, or holds something else; one line that names it.
+    ValueError: the file cannot be read, or holds something else, or values that are not finite; one
+    line that names it.
     """
     import torch
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path}: holds pickled objects or is damaged, "
+            "expected torch.save(model.state_dict(), ...)"
+        ) from error
     except Exception as error:  # torch raises a different type for each kind of damage
         cause = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ValueError(f"{path}: cannot be read as a checkpoint: {cause}") from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str)
+        and isinstance(tensor, torch.Tensor)
+        and tensor.layout == torch.strided
+        for name, tensor in state.items()
+    ):
         raise ValueError(f"{path}: is no state_dict, expected names with tensors")
+    for name, tensor in state.items():
+        # as float32, which the model has: not all types can be asked
+        if tensor.is_floating_point() and not bool(tensor.float().isfinite().all()):
+            raise ValueError(f"{path}: {name} holds values that are not finite")
     return state
+
+
+def _cause(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _listed(fault: str, names: Iterable[str]) -> str:

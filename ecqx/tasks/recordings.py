@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import torch
 from torch import Tensor
 
 from ecqx.tasks.audio import CLIP_SAMPLES, SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
+# Who writes into a pipe cannot go back to fill in a length. What stands there then is 0, or about
+# as much as a signed or unsigned number of 32 bits can be.
+_LENGTHLESS = 0x7FFF_0000
 
 
 def read(path: Path, sample_rate: int = SAMPLE_RATE, content: bytes | None = None) -> Tensor:
@@ -29,17 +39,14 @@ def read(path: Path, sample_rate: int = SAMPLE_RATE, content: bytes | None = Non
 
     Raises
     ------
-    ValueError: it is no audio, or not mono at the sample rate; the path is named.
+    ValueError: it is no audio, cut off, empty, not mono at the sample rate, or holds values that
+    are not finite; the path is named.
     """
-    import soundfile
-
-    source = str(path) if content is None else io.BytesIO(content)
-    try:
-        samples, rate = soundfile.read(source, dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"{path}: cannot be read as audio: {error}") from error
-    check_format(path, rate, samples.shape[1], sample_rate)
-    return torch.from_numpy(samples[:, 0])
+    with _opened(path, sample_rate, content) as file:
+        samples = torch.from_numpy(file.read(dtype="float32"))
+    if not bool(samples.isfinite().all()):
+        raise ValueError(f"{path}: holds samples that are not finite")
+    return samples
 
 
 def read_clip(
@@ -58,9 +65,46 @@ def read_clip(
     return clip
 
 
-def check_format(path: Path, found_rate: int, found_channels: int, sample_rate: int) -> None:
-    """ValueError naming the path, unless the recording is mono at the sample rate (Hz)."""
-    if found_rate != sample_rate or found_channels != 1:
-        raise ValueError(
-            f"{path}: {found_rate} Hz, {found_channels} channels, expected {sample_rate} Hz mono"
-        )
+def check(path: Path, sample_rate: int) -> None:
+    """The ValueError of :func:`read` if the header of the recording is enough to tell."""
+    with _opened(path, sample_rate, None):
+        pass
+
+
+@contextmanager
+def _opened(path: Path, sample_rate: int, content: bytes | None) -> Iterator[SoundFile]:
+    import soundfile
+
+    with open(path, "rb") if content is None else io.BytesIO(content) as stored:
+        end, size = _announced_end(stored), stored.seek(0, io.SEEK_END)
+    if size < end:
+        raise ValueError(f"{path}: is cut off, holds {size} bytes, expected {end} by its header")
+    try:
+        source = str(path) if content is None else io.BytesIO(content)
+        with soundfile.SoundFile(source) as file:
+            if file.samplerate != sample_rate or file.channels != 1:
+                raise ValueError(
+                    f"{path}: {file.samplerate} Hz, {file.channels} channels, "
+                    f"expected {sample_rate} Hz mono"
+                )
+            if file.frames == 0:
+                raise ValueError(f"{path}: holds no samples")
+            yield file
+    except soundfile.SoundFileError as error:
+        raise ValueError(f"{path}: cannot be read as audio: {error}") from error
+
+
+def _announced_end(file: BinaryIO) -> int:
+    """Where the samples of a WAV file end by its header, in bytes; 0 if it does not say.
+
+    libsndfile takes what is there for all of it.
+    """
+    if file.read(4) != b"RIFF":
+        return 0
+    file.seek(12)
+    while len(chunk := file.read(8)) == 8:
+        size = int.from_bytes(chunk[4:], "little")
+        if chunk[:4] == b"data":
+            return 0 if size >= _LENGTHLESS else file.tell() + size
+        file.seek(size + size % 2, io.SEEK_CUR)
+    return 0

@@ -61,7 +61,8 @@ def grouped_split(
     Returns
     -------
     list of int64 Tensors
-        One per share, each sorted; together they hold every index once.
+        One per share, each sorted; together they hold every index once. None is empty if there are
+        at least as many groups as parts.
 
     Raises
     ------
@@ -70,7 +71,8 @@ def grouped_split(
     Notes
     -----
     Greedy: groups in random order, the largest first, each to the part where it adds least to
-    the chi-square distance of the parts' counts from their shares.
+    the chi-square distance of the parts' counts from their shares; the last groups to the parts
+    that have none.
     """
     if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
         raise ValueError(f"shares are {tuple(shares)}, expected above 0 with sum 1")
@@ -83,10 +85,15 @@ def grouped_split(
     part_of = torch.zeros(len(counts), dtype=torch.int64)
     order = torch.randperm(len(counts), generator=rng)
     sizes = counts.sum(dim=1)[order]
-    for group in order[sizes.argsort(descending=True, stable=True)]:
+    for position, group in enumerate(order[sizes.argsort(descending=True, stable=True)]):
         added = counts[group]
         cost = ((filled + added - expected).square() - (filled - expected).square()) / expected
-        part_of[group] = cost.sum(dim=1).argmin()
+        cost = cost.sum(dim=1)
+        # the last column counts groups
+        empty = filled[:, -1] == 0
+        if len(counts) - position <= int(empty.sum()):
+            cost[~empty] = torch.inf
+        part_of[group] = cost.argmin()
         filled[part_of[group]] += added
     part_of_sample = part_of[members.argmax(dim=1)]
     return [(part_of_sample == part).nonzero().squeeze(1) for part in range(len(shares))]

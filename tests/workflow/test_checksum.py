@@ -46,6 +46,15 @@ def test_what_is_changed_is_not(file):
     assert not checksum.intact(file)
 
 
+def test_what_is_changed_is_noticed_whatever_its_time_says(file):
+    """As in a copy that keeps times: of an interrupted one the end is missing, or zeros."""
+    content, status = file.read_bytes(), file.stat()
+    for damaged in (content[:-1], content[:100] + bytes(400) + content[500:]):
+        file.write_bytes(damaged)
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert not checksum.intact(file)
+
+
 @pytest.mark.parametrize("text", ["", "garbage\n", None])
 def test_without_a_checksum_nothing_is_known(file, text):
     sidecar = file.with_name("data.pt.sha256")

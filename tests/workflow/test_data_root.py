@@ -8,6 +8,8 @@ from tests.workflow.test_bad_input import refusal
 
 CLIPS = '''"""Digits, if the file clips.zip is there."""
 
+import dataclasses
+
 from ecqx.tasks.datasets import digits
 
 
@@ -19,7 +21,7 @@ def missing(root):
 
 def prepare(seed, root=None):
     assert missing(root) is None
-    return digits.prepare(seed)
+    return dataclasses.replace(digits.prepare(seed), name="clips")
 '''
 TASK = {"task_settings": {"digits": {"dataset": "clips"}}}
 FILES = "task_settings.digits.dataset: got 'clips', expected its files: "

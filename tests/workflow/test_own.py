@@ -52,7 +52,8 @@ def photos(folder, classes=("cat", "dog")):
 def clips(folder, rate=16_000):
     for name in ("left", "right"):
         (folder / "clips" / name).mkdir(parents=True)
-        soundfile.write(folder / f"clips/{name}/0.wav", np.zeros(rate), rate)
+        for number in range(10):
+            soundfile.write(folder / f"clips/{name}/ann-{number}.wav", np.zeros(rate), rate)
 
 
 PHOTOS = {"kind": "image_folder", "name": "photos", "path": "photos", "image_size": 8}
@@ -67,7 +68,17 @@ WRONG = {
     ),
     "rate": (
         lambda p: clips(p, 8_000), CLIPS, "mlp_gsc",
-        ".dataset: {p}/clips/left/0.wav: 8000 Hz, 1 channels, expected 16000 Hz mono",
+        ".dataset: {p}/clips/left/ann-0.wav: 8000 Hz, 1 channels, expected 16000 Hz mono",
+    ),
+    "one speaker": (
+        clips, CLIPS | {"speaker": "^([a-z]+)-"}, "mlp_gsc",
+        ".dataset: {p}/clips: the names tell 1 speaker (ann), expected at least 3",
+    ),
+    "folder beside train": (
+        lambda p: [photos(p, [f"{part}/{name}" for name in ("cat", "dog")])
+                   for part in ("train", "val")],
+        PHOTOS, "vgg16",
+        ".dataset: {p}/photos: holds a folder val beside train, expected only train, ",
     ),
     "labels": (
         lambda p: squares(p, y_test=np.arange(15)), ARRAYS, "vgg16",
@@ -175,6 +186,28 @@ def test_a_damaged_image_ends_its_job_in_one_line(mine):
     assert done.returncode == 1
     said = [line for line in done.stdout.splitlines() if line.startswith("photos: ")]
     assert len(said) == 1 and f"{path}: cannot be read as an image: " in said[0], done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.slow
+def test_a_network_of_other_classes_ends_its_job_in_one_line(mine):
+    mine.write("usernet.py", NET.replace("width, n_classes", "width, 1000"))
+    done = mine.call("results/pretrained/squares/net/seed~0/model.pt")
+    assert done.returncode == 1
+    assert (
+        "squares/net: factory: usernet:build gives logits of shape (2, 1000), expected (2, 3)\n"
+    ) in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.slow
+def test_damaged_published_weights_end_their_job_in_one_line(mine):
+    path = mine.folder / "resnet18-f37072fd.pth"
+    path.write_bytes(b"cut off")
+    target = "results/pretrained/squares/resnet18_imagenet/seed~0/model.pt"
+    done = mine.call(target, model="resnet18_imagenet")
+    assert done.returncode == 1
+    assert f"squares/resnet18_imagenet: {path}: is damaged, its SHA-256 checksum " in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ARCHIVE = Archive(
     url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-    md5="c58f30108f718f92721af3b95e74349a",
+    digest="c58f30108f718f92721af3b95e74349a",
     folder="cifar-10-batches-py",
     content=(*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta"),
 )

@@ -14,6 +14,8 @@ image keeps it as a label.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 ARCHIVE = Archive(
     url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-    md5="6cd6e144f989b92b3379bac3b3de84fd",
+    digest="6cd6e144f989b92b3379bac3b3de84fd",
     folder="VOCdevkit/VOC2012",
     content=(
         *("JPEGImages", "SegmentationClass"),
@@ -76,18 +78,17 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
     ------
     FileNotFoundError: neither is there, or a listed file is not.
     OSError: the archive is damaged; it is named.
-    ValueError: an image or a segmentation cannot be read, they differ in size, or the segmentation
-    holds a value that stands for no class; the file is named.
+    ValueError: an image is listed twice, it or its segmentation cannot be read, they differ in
+    size, or the segmentation holds a value that stands for no class; the file is named.
     """
     if reason := missing(root):
         raise FileNotFoundError(reason)
     from torchvision.datasets import VOCSegmentation
 
     ARCHIVE.unpacked(root)
-    official, test = (
-        _samples(VOCSegmentation(str(root), year="2012", image_set=part))
-        for part in ("train", "val")
-    )
+    listed = [VOCSegmentation(str(root), year="2012", image_set=part) for part in ("train", "val")]
+    _check_distinct(listed)
+    official, test = map(_samples, listed)
     shares = (1 - VALIDATION_SHARE, VALIDATION_SHARE)
     rng = generator("pascal_voc", seed)
     train, validation = stratified_split(_rarest_class(official.y), shares, rng)
@@ -128,6 +129,15 @@ def _rarest_class(y: Tensor) -> Tensor:
     """For each sample that of its classes that the fewest samples have, int64 (n,)."""
     counts = y.sum(0).double()
     return torch.where(y, counts, torch.inf).argmin(dim=1)
+
+
+def _check_distinct(datasets: Iterable[VOCSegmentation]) -> None:
+    """ValueError naming an image that is in several of the lists, or several times in one."""
+    seen = set()
+    for path in chain.from_iterable(dataset.images for dataset in datasets):
+        if path in seen:
+            raise ValueError(f"{path}: is listed twice in train.txt and val.txt, expected once")
+        seen.add(path)
 
 
 def _samples(dataset: VOCSegmentation) -> Split:

@@ -3,9 +3,10 @@
 Recordings of people, one second at 16 kHz: ten keywords, silence and unknown. Training, validation
 and test are the published lists, which share no speaker. Silence and unknown each add a tenth of
 the number of keyword clips to a split, the default of TensorFlow's speech commands example: unknown
-clips are drawn from the other 25 words, silence is background noise at a random volume. Where the
-data folder also holds the published test set of twelve classes, which was made from the same
-testing list (:mod:`ecqx.tasks.datasets.speech_commands_test`), that one is the test split.
+clips are drawn from the other 25 words, silence is background noise at a random volume, from the
+same recordings in all splits. Where the data folder also holds the published test set of twelve
+classes, which was made from the same testing list
+(:mod:`ecqx.tasks.datasets.speech_commands_test`), that one is the test split.
 
 Features, 15 MFCCs x 49 frames, are computed once. Background noise is therefore mixed into the
 training clips once, before that (volume up to 0.1 in 80 % of the clips, as the example does every
@@ -18,7 +19,7 @@ Read from disk; CC BY 4.0.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -29,13 +30,19 @@ from ecqx.tasks import audio, recordings
 from ecqx.tasks.audio import CLASSES, KEYWORDS
 from ecqx.tasks.data import Dataset, Split
 from ecqx.tasks.datasets import speech_commands_test as published_test
+from ecqx.tasks.download import Archive
 
-# as torchaudio.datasets.SPEECHCOMMANDS unpacks it
-FOLDER = "SpeechCommands/speech_commands_v0.02"
-ADDRESS = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 N_CLIPS = 105_829
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 BACKGROUND = "_background_noise_"
+ARCHIVE = Archive(
+    url="http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
+    digest="af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+    # as torchaudio.datasets.SPEECHCOMMANDS unpacks it
+    folder="SpeechCommands/speech_commands_v0.02",
+    content=(*LISTS.values(), BACKGROUND, *KEYWORDS),
+    inside=".",
+)
 
 _SHARE = 0.1  # of silence as of unknown, relative to the keyword clips of a split
 _NOISY = 0.8  # share of the training clips
@@ -47,20 +54,7 @@ _AT_A_TIME = 256  # clips; all samples together would take gigabytes
 
 def missing(root: Path | None) -> str | None:
     """What to put where, in one line, if the data set is not in the folder ``root``."""
-    if root is None:
-        return (
-            "name the folder that holds them as data_root (or in the environment variable "
-            f"ECQX_DATA) and unpack {ADDRESS} there, as folder {FOLDER}"
-        )
-    folder = Path(root) / FOLDER
-    for part in ("", *LISTS.values(), BACKGROUND, *KEYWORDS):
-        if not (folder / part).exists():
-            return (
-                f"{folder / part} is missing: unpack {ADDRESS} as folder {FOLDER} in {root}; "
-                f'`python -c "import torchaudio; '
-                f"torchaudio.datasets.SPEECHCOMMANDS('{root}', download=True)\"` does"
-            )
-    return None
+    return ARCHIVE.missing("speech_commands", root)
 
 
 def prepare(seed: int, root: Path | None = None) -> Dataset:
@@ -71,19 +65,20 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
     seed : int
         Decides which unknown clips are used, and on the background noise.
     root : Path
-        The folder that holds ``SpeechCommands/speech_commands_v0.02``, and the published test set
-        if it is to be used.
+        The folder that holds the archive, or ``SpeechCommands/speech_commands_v0.02`` as torchaudio
+        unpacks it, and the published test set if it is to be used.
 
     Raises
     ------
     FileNotFoundError: the data set is not there.
-    ValueError: clips are too few or too many, a listed one is missing, or one is no audio or not
-    mono at 16 kHz; it is named.
+    OSError: the archive is damaged; it is named.
+    ValueError: clips are too few or too many, a listed one is missing or in both lists, or one is
+    no audio, cut off or not mono at 16 kHz; it is named.
     """
     if reason := missing(root):
         raise FileNotFoundError(reason)
-    folder = Path(root) / FOLDER
-    background = [recordings.read(path) for path in sorted((folder / BACKGROUND).glob("*.wav"))]
+    folder = ARCHIVE.unpacked(root)
+    background = [recordings.read(path) for path in sorted(_clips(folder / BACKGROUND))]
     if min(map(len, background), default=0) < audio.CLIP_SAMPLES:
         raise ValueError(f"{folder / BACKGROUND}: expected recordings of one second and more")
     clips = published_splits(folder)
@@ -115,9 +110,14 @@ def published_splits(folder: Path) -> dict[str, list[Path]]:
 
     Raises
     ------
-    ValueError: there are too few or too many files, or a listed one is missing.
+    ValueError: there are too few or too many files, or a listed one is missing or in both lists.
     """
-    found = {path for path in folder.glob("*/*.wav") if path.parent.name != BACKGROUND}
+    found = {
+        clip
+        for word in folder.iterdir()
+        if word.is_dir() and word.name != BACKGROUND and not word.name.startswith(".")
+        for clip in _clips(word)
+    }
     listed = {
         name: {folder / line for line in (folder / file).read_text("utf-8").split()}
         for name, file in LISTS.items()
@@ -125,12 +125,20 @@ def published_splits(folder: Path) -> dict[str, list[Path]]:
     for name, paths in listed.items():
         if absent := sorted(paths - found):
             raise ValueError(f"{absent[0]}: in {LISTS[name]}, but there is no such file")
+    if both := sorted(listed["validation"] & listed["test"]):
+        raise ValueError(f"{both[0]}: in {' and in '.join(LISTS.values())}, expected one of them")
     if len(found) != N_CLIPS:
         raise ValueError(
-            f"{folder}: holds {len(found)} clips, expected {N_CLIPS}; get it anew from {ADDRESS}"
+            f"{folder}: holds {len(found)} clips, expected {N_CLIPS}; "
+            f"get it anew from {ARCHIVE.url}"
         )
     splits = {"train": found.difference(*listed.values()), **listed}
     return {name: sorted(paths) for name, paths in splits.items()}
+
+
+def _clips(folder: Path) -> Iterator[Path]:
+    """Its WAV files, but not what macOS leaves beside them (``._name.wav``)."""
+    return (path for path in folder.glob("*.wav") if not path.name.startswith("."))
 
 
 def choose(paths: Iterable[Path], rng: torch.Generator) -> tuple[list[Path | None], Tensor]:

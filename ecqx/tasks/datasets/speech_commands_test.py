@@ -2,7 +2,8 @@
 
 Recordings of people: ten keywords, silence and unknown, 4,890 clips of one second at 16 kHz by
 239 speakers. Of the speakers 70 % are heard in training, 10 % in validation and 20 % in test, none
-in two of them. Features are 15 MFCCs x 49 frames.
+in two of them. Recordings of noise are: the clips of silence, cut from a few of them, are split one
+by one, and some overlap with one of another split. Features are 15 MFCCs x 49 frames.
 
 Read from disk; CC BY 4.0.
 """

@@ -22,6 +22,8 @@ class Listing:
 
     Parameters
     ----------
+    folder : Path
+        That of the class folders of training.
     classes : tuple of str
         Names of the class folders, sorted.
     splits : dict
@@ -29,8 +31,17 @@ class Listing:
         are there.
     """
 
+    folder: Path
     classes: tuple[str, ...]
     splits: dict[str, Labelled]
+
+    def first_files(self) -> list[Path]:
+        """One of each class and split: a look at it finds what is wrong with all of them."""
+        found: dict[tuple[str, int], Path] = {}
+        for split, files in self.splits.items():
+            for path, label in files:
+                found.setdefault((split, label), path)
+        return list(found.values())
 
 
 def check_shares(validation: float, test: float) -> None:
@@ -47,12 +58,17 @@ def list_files(folder: Path, suffixes: tuple[str, ...]) -> Listing:
     Raises
     ------
     ValueError: no folder, fewer than two classes, a class without files, or one that training
-    lacks.
+    lacks, or a folder that nothing would be read from: beside train, or in that of a class.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: is a file, expected a folder of class folders")
     inside = {path.name for path in _folders(folder)}
     if "train" in inside:
+        if others := sorted(inside - set(SPLITS)):
+            raise ValueError(
+                f"{folder}: holds a folder {others[0]} beside train, "
+                f"expected only {', '.join(SPLITS)}"
+            )
         tops = {name: folder / name for name in SPLITS if name in inside}
     elif named := sorted(inside & set(SPLITS)):
         raise ValueError(f"{folder}: holds a folder {named[0]} but none called train")
@@ -71,6 +87,8 @@ def list_files(folder: Path, suffixes: tuple[str, ...]) -> Listing:
                     f"{class_folder}: a class that train does not have, "
                     f"expected {', '.join(classes)}"
                 )
+            if inner := _folders(class_folder):
+                raise ValueError(f"{class_folder}: holds a folder {inner[0].name}, expected files")
             files = _files(class_folder, suffixes)
             if not files:
                 raise ValueError(f"{class_folder}: holds no file ending in {', '.join(suffixes)}")
@@ -78,7 +96,7 @@ def list_files(folder: Path, suffixes: tuple[str, ...]) -> Listing:
             splits[name] += [(file, label) for file in files]
         if not splits[name]:
             raise ValueError(f"{top}: holds no class folders")
-    return Listing(classes, splits)
+    return Listing(tops["train"], classes, splits)
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -111,14 +129,15 @@ def complete_splits(
 
     Raises
     ------
-    ValueError: a group is in two of the given splits, or a split gets no file.
+    ValueError: a group is in two of the given splits, there are fewer of them than splits to be
+    drawn, a split gets no file, or training none of a class.
     """
     import torch
 
     from ecqx.tasks.splitting import grouped_split, stratified_split
 
     if group_of is not None:
-        _check_groups(listing.splits, group_of)
+        _check_groups(listing, group_of)
     drawn = [name for name in SPLITS[1:] if name not in listing.splits]
     if not drawn:
         return listing.splits
@@ -136,9 +155,33 @@ def complete_splits(
     for name, part in own.items():
         if not part:
             raise ValueError(
-                f"{len(files)} files leave none for {name}, expected more files, or a folder {name}"
+                f"{listing.folder}: {len(files)} files leave none for {name}, "
+                f"expected more files, or a folder {name}"
+            )
+    left = {label for _, label in own["train"]}
+    for label, name in enumerate(listing.classes):
+        if label not in left:
+            raise ValueError(
+                f"{listing.folder / name}: a share of {wanted[0]:g} leaves none of its "
+                f"{int((labels == label).sum())} files for training, expected more "
+                f"{'files' if group_of is None else 'speakers'}, or smaller validation and test"
             )
     return {name: (listing.splits | own)[name] for name in SPLITS}
+
+
+def check_split(
+    listing: Listing,
+    shares: dict[str, float],
+    group_of: Callable[[Path], str] | None = None,
+) -> None:
+    """What :func:`complete_splits` raises, as far as it does not depend on what is drawn."""
+    import torch
+
+    if group_of is None:
+        # how many files of a class go where follows from the shares
+        complete_splits(listing, shares, torch.Generator())
+    else:
+        _check_groups(listing, group_of)
 
 
 def _numbers(groups: Iterable[str]) -> torch.Tensor:
@@ -149,9 +192,9 @@ def _numbers(groups: Iterable[str]) -> torch.Tensor:
     return torch.tensor([number[group] for group in groups])
 
 
-def _check_groups(splits: dict[str, Labelled], group_of: Callable[[Path], str]) -> None:
+def _check_groups(listing: Listing, group_of: Callable[[Path], str]) -> None:
     seen: dict[str, tuple[str, Path]] = {}
-    for name, files in splits.items():
+    for name, files in listing.splits.items():
         for path, _ in files:
             first, other = seen.setdefault(group_of(path), (name, path))
             if first != name:
@@ -159,3 +202,11 @@ def _check_groups(splits: dict[str, Labelled], group_of: Callable[[Path], str]) 
                     f"{path}: {group_of(path)} is heard in {first} too ({other}), "
                     "expected splits that share nobody"
                 )
+    found = sorted({group_of(path) for path, _ in listing.splits["train"]})
+    # one for training, and for each split that has no folder
+    needed = 1 + len(SPLITS) - len(listing.splits)
+    if len(found) < needed:
+        raise ValueError(
+            f"{listing.folder}: the names tell {len(found)} speaker{'s' * (len(found) > 1)} "
+            f"({', '.join(found)}), expected at least {needed}"
+        )

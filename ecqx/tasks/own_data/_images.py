@@ -30,6 +30,8 @@ def standardised(
 ) -> Dataset:
     """The data set of images, scaled so that every channel of training has mean 0 and deviation 1.
 
+    A channel that is the same in all training images is only shifted.
+
     Parameters
     ----------
     name : str
@@ -38,10 +40,8 @@ def standardised(
         Split -> (images, float32 of shape (n, C, H, W) in any range; labels, int64 of shape (n,)).
     """
     from ecqx.tasks.data import Dataset, Split
+    from ecqx.tasks.own_data._scaling import statistics
 
-    train = parts["train"][0]
-    mean = train.mean(dim=(0, 2, 3), keepdim=True)
-    # a channel without variation stays at zero
-    deviation = train.std(dim=(0, 2, 3), keepdim=True).clamp(min=1e-6)
+    mean, deviation = statistics(parts["train"][0], (0, 2, 3))
     splits = {part: Split((x - mean) / deviation, y) for part, (x, y) in parts.items()}
     return Dataset(name=name, classes=classes, **splits)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +79,15 @@ class Source(ABC):
         return locate(self.path, root)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the path in front of a ValueError about a data set, which does not know its files."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def check_integer(field: str, value: Any, low: int) -> None:
     """ValueError naming the field unless the value is an integer of at least ``low``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
@@ -84,9 +95,10 @@ def check_integer(field: str, value: Any, low: int) -> None:
 
 
 def check_number(field: str, value: Any, low: float) -> None:
-    """ValueError naming the field unless the value is a number of at least ``low``."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= low:
-        raise ValueError(f"{field}: got {value!r}, expected a number of at least {low}")
+    """ValueError naming the field unless the value is a finite number of at least ``low``."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not low <= value < math.inf:
+        raise ValueError(f"{field}: got {value!r}, expected a finite number of at least {low}")
 
 
 def check_share(field: str, value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ecqx.tasks.own_data import _images
 from ecqx.tasks.own_data._source import Source as _Source
-from ecqx.tasks.own_data._source import check_choice, check_share
+from ecqx.tasks.own_data._source import check_choice, check_share, naming
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from ecqx.tasks.data import Dataset
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
+_CHANNELS = (1, 3, 4)  # grey, colors, colors and transparency
 
 
 @dataclass(frozen=True)
 class Source(_Source):
     """``x_train``, ``y_train``, ``x_test`` and ``y_test`` in a file that ``numpy.savez`` writes.
 
-    Images are uint8 or float, of shape (n, H, W, C) or (n, H, W); labels are integers from 0, of
-    shape (n,). Validation is drawn from training at random, class by class. Every channel is
+    Images are all uint8 or all float, of shape (n, H, W, C) or (n, H, W); labels are integers from
+    0, of shape (n,). Validation is drawn from training at random, class by class. Every channel is
     standardised by its mean and deviation over the training images.
 
     Parameters
@@ -67,29 +68,51 @@ class Source(_Source):
         headers = {key: _header(path, key) for key in KEYS}
         labels = {key: _read(path, key) for key in ("y_train", "y_test")}
         self._check_arrays(path, headers, labels)
+        # how many images of a class go where does not depend on what is drawn
+        self._split(path, labels["y_train"], seed=0)
 
     def prepare(self, seed: int, root: Path | None = None) -> Dataset:
         import torch
-
-        from ecqx.seeding import generator
-        from ecqx.tasks.splitting import stratified_split
 
         path = self.locate(root)
         arrays = {key: _read(path, key) for key in KEYS}
         classes = self._check_arrays(
             path, {key: (a.shape, a.dtype) for key, a in arrays.items()}, arrays
         )
+        train, validation = self._split(path, arrays["y_train"], seed)
         x, x_test = (_images_of(path, key, arrays[key]) for key in ("x_train", "x_test"))
         y, y_test = (torch.from_numpy(arrays[key].astype("int64")) for key in ("y_train", "y_test"))
-        train, validation = stratified_split(
-            y, (1 - self.validation, self.validation), generator("arrays", seed)
-        )
         parts = {
             "train": (x[train], y[train]),
             "validation": (x[validation], y[validation]),
             "test": (x_test, y_test),
         }
-        return _images.standardised(self.name, classes, parts)
+        with naming(path):
+            return _images.standardised(self.name, classes, parts)
+
+    def _split(self, path: Path, labels: np.ndarray, seed: int) -> list[Tensor]:
+        """Indices of training and validation; ValueError if one is empty or lacks a class."""
+        import torch
+
+        from ecqx.seeding import generator
+        from ecqx.tasks.splitting import stratified_split
+
+        y = torch.from_numpy(labels.astype("int64"))
+        shares = (1 - self.validation, self.validation)
+        train, validation = stratified_split(y, shares, generator("arrays", seed))
+        if not len(validation):
+            raise ValueError(
+                f"{path}: a validation share of {self.validation:g} leaves it none of {len(y)} "
+                "images, expected a larger share"
+            )
+        kept = set(y[train].tolist())
+        for label, count in enumerate(y.bincount().tolist()):
+            if label not in kept:
+                raise ValueError(
+                    f"{path}: a share of {shares[0]:g} leaves none of the {count} images of class "
+                    f"{label} for training, expected more images, or a smaller validation"
+                )
+        return [train, validation]
 
     def _check_arrays(
         self,
@@ -112,6 +135,17 @@ class Source(_Source):
                 )
             if 0 in x_shape:
                 raise ValueError(f"{path}: x_{part} is empty, its shape is {x_shape}")
+            # nearly always the layout of torch; no image has so many channels
+            if len(x_shape) == 4 and x_shape[1] in _CHANNELS and x_shape[3] > max(_CHANNELS):
+                raise ValueError(
+                    f"{path}: x_{part} of shape {x_shape} looks like n x C x H x W, "
+                    "expected n x H x W x C"
+                )
+        if headers["x_train"][1].kind != headers["x_test"][1].kind:
+            raise ValueError(
+                f"{path}: x_test is {headers['x_test'][1]}, x_train {headers['x_train'][1]}, "
+                "expected both uint8 or both float, in the same range"
+            )
         if headers["x_train"][0][1:] != headers["x_test"][0][1:]:
             raise ValueError(
                 f"{path}: images of x_test have shape {headers['x_test'][0][1:]}, "
@@ -124,10 +158,12 @@ class Source(_Source):
                 raise ValueError(
                     f"{path}: labels in {key} span {low} to {high}, expected 0 to {n_classes - 1}"
                 )
-        present = set(labels["y_train"].tolist())
-        if absent := sorted(set(range(n_classes)) - present):
+        present = sorted(set(labels["y_train"].tolist()))
+        if len(present) < n_classes:
+            # in order, all before the first gap are at the place of their number
+            absent = next((i for i, label in enumerate(present) if label != i), len(present))
             raise ValueError(
-                f"{path}: y_train has no sample of class {absent[0]}, expected all of 0 to "
+                f"{path}: y_train has no sample of class {absent}, expected all of 0 to "
                 f"{n_classes - 1}"
             )
         if n_classes < 2:

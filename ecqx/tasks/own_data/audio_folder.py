@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ecqx.tasks.own_data import _folders
 from ecqx.tasks.own_data._source import Source as _Source
-from ecqx.tasks.own_data._source import check_choice, check_integer, check_number
+from ecqx.tasks.own_data._source import check_choice, check_integer, check_number, naming
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -70,52 +70,44 @@ class Source(_Source):
         return _shift_and_blur if self.augmentation == "shift_noise" else None
 
     def check(self, root: Path | None) -> None:
-        import soundfile
-
-        from ecqx.tasks.recordings import check_format
+        from ecqx.tasks import recordings
 
         listing = _folders.list_files(self.locate(root), SUFFIXES)
-        looked_at = set()
-        for split, files in listing.splits.items():
-            for path, label in files:
-                if self.speaker is not None:
-                    self._speaker_of(path)
-                # a look at one file of each class finds what is wrong with all of them
-                if (split, label) not in looked_at:
-                    looked_at.add((split, label))
-                    try:
-                        found = soundfile.info(str(path))
-                    except soundfile.SoundFileError as error:
-                        raise ValueError(f"{path}: cannot be read as audio: {error}") from error
-                    check_format(path, found.samplerate, found.channels, self.sample_rate)
+        for path in listing.first_files():
+            recordings.check(path, self.sample_rate)
+        _folders.check_split(listing, self._shares, self._group_of)
 
     def prepare(self, seed: int, root: Path | None = None) -> Dataset:
         import torch
 
         from ecqx.seeding import generator
-        from ecqx.tasks import audio
         from ecqx.tasks.data import Dataset, Split
+        from ecqx.tasks.own_data._scaling import statistics
 
-        listing = _folders.list_files(self.locate(root), SUFFIXES)
-        splits = _folders.complete_splits(
-            listing,
-            {"validation": self.validation, "test": self.test},
-            generator("audio_folder", seed),
-            self._speaker_of if self.speaker is not None else None,
-        )
+        folder = self.locate(root)
+        listing = _folders.list_files(folder, SUFFIXES)
+        rng = generator("audio_folder", seed)
+        splits = _folders.complete_splits(listing, self._shares, rng, self._group_of)
         features = {
             name: self._features([path for path, _ in files]) for name, files in splits.items()
         }
-        mean, deviation = audio.feature_statistics(features["train"])
-        parts = {
-            name: Split(
-                # a coefficient without variation stays at zero
-                (features[name] - mean) / deviation.clamp(min=1e-6),
-                torch.tensor([label for _, label in files]),
-            )
-            for name, files in splits.items()
-        }
-        return Dataset(name=self.name, classes=listing.classes, **parts)
+        mean, deviation = statistics(features["train"], (0, 3))
+        with naming(folder):
+            parts = {
+                name: Split(
+                    (features[name] - mean) / deviation, torch.tensor([label for _, label in files])
+                )
+                for name, files in splits.items()
+            }
+            return Dataset(name=self.name, classes=listing.classes, **parts)
+
+    @property
+    def _shares(self) -> dict[str, float]:
+        return {"validation": self.validation, "test": self.test}
+
+    @property
+    def _group_of(self) -> Callable[[Path], str] | None:
+        return self._speaker_of if self.speaker is not None else None
 
     def _features(self, paths: list[Path]) -> Tensor:
         import torch

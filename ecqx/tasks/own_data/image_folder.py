@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecqx.tasks.own_data import _folders, _images
 from ecqx.tasks.own_data._source import Source as _Source
 from ecqx.tasks.own_data._source import check_choice, check_integer
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Generator, Tensor
 
     from ecqx.tasks.data import Dataset
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 _MODES = {1: "L", 3: "RGB"}
+_ORIENTATION = 0x0112  # EXIF tag
+# its value -> name of the transposition that undoes it
+_UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 
 
 @dataclass(frozen=True)
@@ -25,8 +37,9 @@ class Source(_Source):
     """A folder of images per class, in ``path`` or in ``path``/train, validation and test.
 
     What has no folder (validation, test, or both) is drawn from the training images at random,
-    class by class. Images are scaled so that their shorter side fits, the center is cut out, and
-    every channel is standardised by its mean and deviation over the training images.
+    class by class. Images have 8 bits per channel; what is transparent in them is white. They are
+    turned as EXIF says and scaled so that their shorter side fits, the center is cut out, and every
+    channel is standardised by its mean and deviation over the training images.
 
     Parameters
     ----------
@@ -59,7 +72,10 @@ class Source(_Source):
         return _images.augmentation(self.augmentation)
 
     def check(self, root: Path | None) -> None:
-        _folders.list_files(self.locate(root), SUFFIXES)
+        listing = _folders.list_files(self.locate(root), SUFFIXES)
+        for path in listing.first_files():
+            _check_depth(path)
+        _folders.check_split(listing, self._shares)
 
     def prepare(self, seed: int, root: Path | None = None) -> Dataset:
         import torch
@@ -67,8 +83,7 @@ class Source(_Source):
         from ecqx.seeding import generator
 
         listing = _folders.list_files(self.locate(root), SUFFIXES)
-        shares = {"validation": self.validation, "test": self.test}
-        splits = _folders.complete_splits(listing, shares, generator("image_folder", seed))
+        splits = _folders.complete_splits(listing, self._shares, generator("image_folder", seed))
         parts = {
             name: (
                 torch.stack([self._read(path) for path, _ in files]).float() / 255,
@@ -78,18 +93,55 @@ class Source(_Source):
         }
         return _images.standardised(self.name, listing.classes, parts)
 
+    @property
+    def _shares(self) -> dict[str, float]:
+        return {"validation": self.validation, "test": self.test}
+
     def _read(self, path: Path) -> Tensor:
         """uint8 (channels, image_size, image_size); ValueError naming the path."""
         import numpy as np
         import torch
         from PIL import Image, ImageOps
 
-        try:
-            with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image).convert(_MODES[self.channels])
-        # a broken PNG is a SyntaxError
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{path}: cannot be read as an image: {error}") from error
-        size = (self.image_size, self.image_size)
-        pixels = np.array(ImageOps.fit(upright, size, Image.Resampling.BILINEAR))
+        _check_depth(path)
+        mode, size = _MODES[self.channels], (self.image_size, self.image_size)
+        image = _opened(path, lambda image: _on_white(_upright(image)).convert(mode))
+        pixels = np.array(ImageOps.fit(image, size, Image.Resampling.BILINEAR))
         return torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1)
+
+
+def _check_depth(path: Path) -> None:
+    """ValueError naming the path if its header tells of more than 8 bits: they would be clipped."""
+    mode = _opened(path, lambda image: image.mode)
+    if mode.startswith(("I", "F")):
+        raise ValueError(f"{path}: mode {mode}, expected 8 bits per channel")
+
+
+def _opened(path: Path, look: Callable[[Image], Any]) -> Any:
+    """What ``look`` makes of an image; ValueError naming the path if it cannot."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return look(image)
+    except Exception as error:  # Pillow raises a different type for each kind of damage
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: cannot be read as an image: {cause}") from error
+
+
+def _upright(image: Image) -> Image:
+    from PIL.Image import Transpose
+
+    image.load()
+    # of EXIF nothing else is looked at: damage in the rest does not matter
+    turned = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
+    return image.transpose(Transpose[turned]) if turned else image
+
+
+def _on_white(image: Image) -> Image:
+    from PIL import Image
+
+    if "transparency" not in image.info and not image.mode.endswith(("A", "a")):
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

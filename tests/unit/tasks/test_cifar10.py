@@ -59,7 +59,7 @@ def as_pixels(x):
 
 def test_the_archive_is_that_of_torchvision():
     archive = cifar10.ARCHIVE
-    assert (archive.url, archive.md5) == (CIFAR10.url, CIFAR10.tgz_md5)
+    assert (archive.url, archive.digest) == (CIFAR10.url, CIFAR10.tgz_md5)
     assert (archive.folder, archive.file_name) == (CIFAR10.base_folder, CIFAR10.filename)
     listed = [name for name, _ in (*CIFAR10.train_list, *CIFAR10.test_list)]
     assert archive.content == (*listed, CIFAR10.meta["filename"])

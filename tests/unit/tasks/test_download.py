@@ -98,6 +98,15 @@ def test_a_part_that_is_complete_is_taken(server, tmp_path):
     assert path.read_bytes() == CONTENT
 
 
+def test_a_sha256_is_known_by_its_length(server, tmp_path):
+    path = tmp_path / "file.bin"
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    assert fetch(f"{server.url}/file", path, sha256) == path
+    path.write_bytes(b"other")
+    with pytest.raises(OSError, match=f"its SHA256 checksum is .*, expected {sha256}"):
+        fetch(f"{server.url}/file", path, sha256)
+
+
 def test_what_has_another_checksum_is_discarded(server, tmp_path):
     path = tmp_path / "file.bin"
     path.with_name("file.bin.part").write_bytes(b"x" * 1000)
@@ -162,11 +171,22 @@ def test_a_damaged_archive_is_named(archive):
     with pytest.raises(OSError, match="is damaged") as caught:
         archive.unpacked(root)
     assert str(path) in one_line(caught)
-    cut = dataclasses.replace(archive, md5=download.checksum(path))
+    cut = dataclasses.replace(archive, digest=hashlib.md5(path.read_bytes()).hexdigest())
     with pytest.raises(OSError, match="cannot be unpacked") as caught:
         cut.unpacked(root)
     assert str(path) in one_line(caught)
     assert [p.name for p in root.iterdir()] == ["things.tar.gz"]
+
+
+def test_the_content_of_an_archive_may_have_no_folder(archive):
+    """As that of Speech Commands; its checksum is a SHA-256."""
+    archive, root = archive
+    sha256 = hashlib.sha256((root / "things.tar.gz").read_bytes()).hexdigest()
+    whole = dataclasses.replace(archive, digest=sha256, folder="above/below", inside=".")
+    folder = whole.unpacked(root)
+    assert folder == root / "above/below"
+    assert (folder / "outer/inner/thing.txt").read_text() == "abc"
+    assert sorted(p.name for p in root.iterdir()) == ["above", "things.tar.gz"]
 
 
 def test_an_archive_of_something_else_is_named(archive):

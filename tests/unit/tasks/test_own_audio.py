@@ -98,13 +98,82 @@ def test_ogg_is_read(tmp_path):
 def test_given_folders_must_share_no_speaker(tmp_path):
     write(tmp_path / "train", speakers="abcde")
     write(tmp_path / "test", speakers="fg")
-    with pytest.raises(ValueError, match="20 files leave none for validation, expected more"):
-        source(tmp_path, speaker=SPEAKER, validation=0.01).prepare(0)
+    dataset = source(tmp_path, speaker=SPEAKER, validation=0.01).prepare(0)
+    assert [len(getattr(dataset, name)) for name in SPLITS] == [16, 4, 8]
     write(tmp_path / "validation", speakers="h")
     assert len(source(tmp_path, speaker=SPEAKER).prepare(0).test) == 8
     write(tmp_path / "validation", speakers="a")
-    with pytest.raises(ValueError, match=r"a-0.wav: a is heard in train too .*share nobody"):
+    with pytest.raises(ValueError, match=r"a-0.wav: a is heard in train too .*share nobody") as e:
         source(tmp_path, speaker=SPEAKER).prepare(0)
+    assert source(tmp_path, speaker=SPEAKER).missing(None) == str(e.value)
+
+
+@pytest.mark.parametrize("speakers", ["abc", "abcd", "abcde"])
+def test_a_few_speakers_are_enough(tmp_path, speakers):
+    write(tmp_path, speakers=speakers)
+    clips = source(tmp_path, speaker=SPEAKER)
+    assert clips.missing(None) is None
+    found = clips_of(clips.prepare(0), tmp_path)
+    heard = [len({path.name[0] for path in found[name]}) for name in SPLITS]
+    assert heard == [len(speakers) - 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("speakers", "folders", "said"),
+    [
+        ("a", (), "the names tell 1 speaker (a), expected at least 3"),
+        ("ab", (), "the names tell 2 speakers (a, b), expected at least 3"),
+        ("a", ("test",), "the names tell 1 speaker (a), expected at least 2"),
+    ],
+)
+def test_too_few_speakers_are_refused_before_anything_runs(tmp_path, speakers, folders, said):
+    top = tmp_path / "train" if folders else tmp_path
+    write(top, speakers=speakers)
+    for name in folders:
+        write(tmp_path / name, speakers="z")
+    clips = source(tmp_path, speaker=SPEAKER)
+    assert clips.missing(None) == f"{top}: {said}"
+    with pytest.raises(ValueError) as caught:
+        clips.prepare(0)
+    assert str(caught.value) == f"{top}: {said}"
+
+
+def test_training_must_keep_every_class(tmp_path):
+    write(tmp_path, speakers="abc", words=["left"])
+    write(tmp_path, speakers="d", words=["right"], clips=1)
+    clips = source(tmp_path, speaker=SPEAKER)
+    # who says "right" is drawn
+    with pytest.raises(ValueError) as caught:
+        for seed in range(20):
+            clips.prepare(seed)
+    assert str(caught.value) == (
+        f"{tmp_path}/right: a share of 0.7 leaves none of its 1 files for training, "
+        "expected more speakers, or smaller validation and test"
+    )
+
+
+def test_silent_training_does_not_blow_up_the_test(tmp_path):
+    write(tmp_path / "train")
+    write(tmp_path / "test", speakers="xy")
+    for path in tmp_path.glob("train/*/*.wav"):
+        soundfile.write(path, np.zeros(16_000), 16_000)
+    dataset = source(tmp_path).prepare(0)
+    assert dataset.train.x.abs().max() < 1e-3 and 1 < dataset.test.x.abs().max() < 1000
+
+
+def test_an_empty_clip_is_refused_before_anything_runs(tmp_path):
+    write(tmp_path)
+    path = tmp_path / "left/a-0.wav"
+    soundfile.write(path, np.zeros(0), 16_000)
+    assert source(tmp_path).missing(None) == f"{path}: holds no samples"
+
+
+def test_a_clip_that_is_not_finite_is_named(tmp_path):
+    write(tmp_path)
+    path = tmp_path / "left/d-1.wav"
+    soundfile.write(path, np.full(16_000, np.nan), 16_000, subtype="FLOAT")
+    with pytest.raises(ValueError, match=f"^{path}: holds samples that are not finite$"):
+        source(tmp_path).prepare(0)
 
 
 def test_augmentation(tmp_path, global_rng_untouched):

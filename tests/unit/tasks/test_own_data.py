@@ -46,6 +46,8 @@ ENTRY = {"kind": "image_folder", "name": "photos", "path": "photos"}
         ({"validation": 0.6, "test": 0.5}, "test: got 0.5, expected less than"),
         ({"kind": "audio_folder", "sample_rate": 0}, "sample_rate: got 0"),
         ({"kind": "audio_folder", "seconds": "1"}, "seconds: got '1'"),
+        ({"kind": "audio_folder", "seconds": float("inf")}, "seconds: got inf, expected a finite"),
+        ({"kind": "audio_folder", "seconds": float("nan")}, "seconds: got nan, expected a finite"),
         ({"kind": "audio_folder", "speaker": "(a"}, "speaker: got .* regular expression"),
         ({"kind": "audio_folder", "speaker": 3}, "speaker: got 3"),
         ({"kind": "audio_folder", "speaker": "a"}, "speaker: got 'a' with 0 groups"),

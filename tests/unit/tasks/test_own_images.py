@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,14 @@ def test_training_is_standardised_per_channel(tmp_path):
     assert not train[:, 2].any(), "a channel without variation is zero"
 
 
+def test_a_channel_without_variation_in_training_does_not_blow_up_the_test(tmp_path):
+    fill(tmp_path / "train", {"a": 10, "b": 10}, shade=100)
+    fill(tmp_path / "test", {"a": 3, "b": 2}, shade=151)
+    dataset = source(tmp_path, image_size=8).prepare(0)
+    assert dataset.train.x[:, 2].abs().max() < 1e-6
+    torch.testing.assert_close(dataset.test.x[:, 2], torch.full((5, 8, 8), 0.2))
+
+
 def test_folders_of_splits_are_kept(tmp_path):
     fill(tmp_path / "train", {"a": 10, "b": 10}, shade=10)
     fill(tmp_path / "test", {"a": 3, "b": 2}, ".jpg", shade=200)
@@ -124,6 +134,30 @@ def test_crop_and_flip_shifts_by_an_eighth(global_rng_untouched):
             lambda p: (fill(p / "train", {"a": 2, "b": 2}), (p / "test").mkdir()),
             "{p}/test: holds no class folders",
         ),
+        (
+            lambda p: [fill(p / name, {"a": 9, "b": 9}) for name in ("train", "val", "test")],
+            "{p}: holds a folder val beside train, expected only train, validation, test",
+        ),
+        (
+            lambda p: [fill(p / name, {"a": 9, "b": 9}) for name in ("train", "Test")],
+            "{p}: holds a folder Test beside train, expected only train, validation, test",
+        ),
+        (
+            lambda p: (fill(p, {"a": 9, "b": 9}), fill(p / "b", {"sub": 50})),
+            "{p}/b: holds a folder sub, expected files",
+        ),
+        (
+            lambda p: [fill(p / name, {"a": 9, "b": 9}) for name in ("Train", "Test")],
+            "{p}/Test: holds a folder a, expected files",
+        ),
+        (
+            lambda p: (fill(p, {"a": 9, "b": 9}), grey(p / "b/000.png", np.uint16)),
+            "{p}/b/000.png: mode I;16, expected 8 bits per channel",
+        ),
+        (
+            lambda p: fill(p, {"a": 2, "b": 2}),
+            "{p}: 4 files leave none for test, expected more files, or a folder test",
+        ),
     ],
 )  # fmt: skip
 def test_wrong_folders_are_refused_before_images_are_read(tmp_path, make, said):
@@ -133,6 +167,116 @@ def test_wrong_folders_are_refused_before_images_are_read(tmp_path, make, said):
     with pytest.raises(ValueError) as caught:
         source(tmp_path).prepare(0)
     assert str(caught.value) == line and "\n" not in line
+
+
+def test_training_must_keep_every_class(tmp_path):
+    """Of one image, rounding leaves none to training if its share is less than a half."""
+    fill(tmp_path, {"a": 20, "b": 1})
+    assert source(tmp_path).missing(None) is None
+    photos = source(tmp_path, validation=0.3, test=0.4)
+    line = photos.missing(None)
+    assert line == (
+        f"{tmp_path}/b: a share of 0.3 leaves none of its 1 files for training, "
+        "expected more files, or smaller validation and test"
+    )
+    with pytest.raises(ValueError) as caught:
+        photos.prepare(0)
+    assert str(caught.value) == line
+
+
+def grey(path, dtype):
+    values = (np.arange(256).reshape(16, 16) * (1 if dtype == np.float32 else 257)).astype(dtype)
+    Image.fromarray(values).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "mode"),
+    [("a.png", np.uint16, "I;16"), ("a.tif", np.int32, "I"), ("a.tiff", np.float32, "F")],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_more_than_8_bits_are_refused(tmp_path, name, dtype, mode, channels):
+    path = grey(tmp_path / name, dtype)
+    with pytest.raises(ValueError) as caught:
+        source(tmp_path, channels=channels)._read(path)
+    assert str(caught.value) == f"{path}: mode {mode}, expected 8 bits per channel"
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_transparent_is_white(tmp_path, mode, channels):
+    """Half of the image is transparent and hides black there; the other half is dark."""
+    path = tmp_path / "a.png"
+    if mode == "P":
+        image = Image.fromarray(np.repeat(np.uint8([[0, 1]]), 8, axis=0).repeat(4, axis=1))
+        image.putpalette([0, 0, 0, 50, 50, 50])
+        image.save(path, transparency=0)
+    else:
+        values = np.zeros((8, 8, len(mode)), np.uint8)
+        values[:, 4:] = 50
+        values[:, 4:, -1] = 255
+        Image.fromarray(values, mode).save(path)
+    pixels = source(tmp_path, image_size=8, channels=channels)._read(path)
+    assert pixels[:, :, :4].eq(255).all() and pixels[:, :, 4:].eq(50).all()
+
+
+def test_half_of_white_shines_through(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGBA", (8, 8), (100, 0, 255, 51)).save(path)
+    pixels = source(tmp_path, image_size=8)._read(path)
+    # a fifth of the color, four fifths of 255
+    assert pixels[:, 0, 0].tolist() == [224, 204, 255]
+
+
+def exif(*tags):
+    """An EXIF block of one directory, as cameras write it; tags as (number, type, count, value)."""
+    entries = b"".join(struct.pack("<HHI", *tag[:3]) + tag[3].ljust(4, b"\0") for tag in tags)
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def turned(orientation):
+    return (0x0112, 3, 1, struct.pack("<H", orientation))
+
+
+@pytest.fixture
+def corners():
+    """An image of 8x8 whose quarters are of four greys."""
+    quarters = np.uint8([[0, 80], [160, 240]])
+    return Image.fromarray(quarters.repeat(4, axis=0).repeat(4, axis=1))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_images_are_turned_as_exif_says(tmp_path, corners, suffix, orientation):
+    path = tmp_path / f"a{suffix}"
+    block = Image.Exif()
+    block[0x0112] = orientation
+    corners.save(path, exif=block, quality=100)
+    pixels = source(tmp_path, image_size=8, channels=1)._read(path)[0].int()
+    # where the first row of the stored image is, and its first column
+    expected = {
+        2: [[80, 0], [240, 160]], 3: [[240, 160], [80, 0]], 4: [[160, 240], [0, 80]],
+        5: [[0, 160], [80, 240]], 6: [[160, 0], [240, 80]], 7: [[240, 80], [160, 0]],
+        8: [[80, 240], [0, 160]],
+    }.get(orientation, [[0, 80], [160, 240]])  # fmt: skip
+    assert (pixels[[[1, 1], [6, 6]], [1, 6]] - torch.tensor(expected)).abs().max() < 8
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        (0x0100, 11, 1, struct.pack("<f", 20.0)),  # width as a float
+        (0x0100, 2, 2, b"20"),  # as text
+        (0x011A, 2, 4, b"72 "),  # resolution as text
+        (0x8769, 2, 4, b"72 "),  # place of another directory as text
+    ],
+)
+def test_odd_exif_of_a_sound_image_does_not_matter(tmp_path, corners, odd):
+    path = tmp_path / "a.jpg"
+    tags = sorted([odd, turned(6)])
+    corners.convert("RGB").save(path, exif=exif(*tags), quality=100)
+    pixels = source(tmp_path, image_size=8)._read(path)
+    assert pixels[0, 1, 1] > 150 and pixels[0, 1, 6] < 10
 
 
 def test_a_file_in_place_of_a_folder_is_refused(tmp_path):
@@ -201,6 +345,53 @@ def standard(x):
     return (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), keepdim=True)
 
 
+def test_floats_of_any_precision_go_together(tmp_path):
+    content = arrays(dtype=np.float32)
+    content["x_test"] = content["x_test"].astype(np.float64)
+    assert npz(tmp_path, content).missing(None) is None
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(7, np.uint8), (123456.7, np.float32)])
+def test_a_constant_channel_of_training_is_only_shifted(tmp_path, value, dtype):
+    content = arrays(dtype=dtype)
+    content["x_train"][..., 2] = value
+    content["x_test"][..., 2] = value + 1
+    dataset = npz(tmp_path, content).prepare(0)
+    step = 1 / 255 if dtype == np.uint8 else 1.0
+    assert dataset.train.x[:, 2].abs().max() < 0.1 * step
+    assert (dataset.test.x[:, 2] - step).abs().max() < 0.1 * step
+    assert dataset.train.x[:, 1].std() == pytest.approx(1, abs=1e-3)
+
+
+def test_small_numbers_are_no_constant(tmp_path):
+    content = {k: v * 1e-9 if k[0] == "x" else v for k, v in arrays(dtype=np.float32).items()}
+    assert npz(tmp_path, content).prepare(0).train.x.std() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("validation", "said"),
+    [
+        (0.6, "a share of 0.4 leaves none of the 1 images of class 2 for training, expected more"),
+        (0.01, "a validation share of 0.01 leaves it none of 40 images, expected a larger share"),
+    ],
+)
+def test_shares_that_leave_nothing_are_refused(tmp_path, validation, said):
+    content = changed(y_train=np.r_[2, np.arange(39) % 2], y_test=np.arange(12) % 2)
+    images = npz(tmp_path, content, validation=validation)
+    line = images.missing(None)
+    assert line.startswith(f"{tmp_path}/data.npz: {said}")
+    with pytest.raises(ValueError) as caught:
+        images.prepare(0)
+    assert str(caught.value) == line
+
+
+def test_values_too_large_to_standardise_are_refused(tmp_path):
+    content = arrays(dtype=np.float32)
+    content["x_train"][:] = 3e38
+    with pytest.raises(ValueError, match=f"^{tmp_path}/data.npz: x holds values that are not fin"):
+        npz(tmp_path, content).prepare(0)
+
+
 def test_names_of_classes(tmp_path):
     names = ["ant", "bee", "cow", "dog"]
     assert npz(tmp_path, arrays(), classes=names).prepare(0).classes == tuple(names)
@@ -225,6 +416,16 @@ def changed(**changes):
         (changed(x_train=np.zeros((40, 6, 6, 3), int)), "x_train is int64 of shape"),
         (changed(x_train=np.zeros((0, 6, 6, 3), np.uint8), y_train=np.zeros(0, int)),
          "x_train is empty"),
+        (changed(x_test=np.zeros((12, 6, 6, 3), np.float32)),
+         "x_test is float32, x_train uint8, expected both uint8 or both float"),
+        (changed(x_train=np.zeros((40, 3, 32, 32)), x_test=np.zeros((12, 3, 32, 32))),
+         "x_train of shape (40, 3, 32, 32) looks like n x C x H x W, expected n x H x W x C"),
+        (changed(x_train=np.zeros((40, 1, 6, 6)), x_test=np.zeros((12, 1, 6, 6))),
+         "x_train of shape (40, 1, 6, 6) looks like n x C x H x W, expected n x H x W x C"),
+        (changed(y_train=np.r_[200_000_000, np.arange(39) % 4]),
+         "y_train has no sample of class 4, expected all of 0 to 200000000"),
+        (changed(y_train=np.r_[5, np.arange(39) % 4]),
+         "y_train has no sample of class 4, expected all of 0 to 5"),
     ],
 )  # fmt: skip
 def test_wrong_arrays_are_refused_before_images_are_read(tmp_path, content, said):

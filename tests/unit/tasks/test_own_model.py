@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from ecqx.tasks import models
-from ecqx.tasks.own_model import OwnModel, load_checkpoint
+from ecqx.tasks.own_model import OwnModel, load_checkpoint, read_checkpoint
 
 FILE = """
+import torch
 from torch import nn
 
 def build(input_shape, n_classes):
@@ -17,6 +18,52 @@ def build(input_shape, n_classes):
 
 def wrong(input_shape, n_classes):
     return "a network"
+
+def one(input_shape):
+    return nn.Linear(1, 1)
+
+def raises(input_shape, n_classes):
+    raise RuntimeError("two\\n lines")
+
+def wide(input_shape, n_classes):
+    return build(input_shape, 1000)
+
+def spatial(input_shape, n_classes):
+    return nn.Conv2d(input_shape[0], n_classes, 1)
+
+def other_input(input_shape, n_classes):
+    return build((3, 9, 9), n_classes)
+
+def half(input_shape, n_classes):
+    return build(input_shape, n_classes).half()
+
+class Several(nn.Module):
+    def forward(self, x):
+        return x.flatten(1), None
+
+def several(input_shape, n_classes):
+    return Several()
+
+class Class(nn.Linear):
+    def forward(self, x):
+        return super().forward(x.flatten(1)).argmax(dim=1)
+
+def decided(input_shape, n_classes):
+    return Class(16, n_classes)
+
+class Stateful(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.norm, self.linear = nn.BatchNorm2d(1), nn.Linear(16, n_classes)
+        self.dropped = nn.Dropout()
+        self.linear.eval()
+
+    def forward(self, x):
+        x = self.linear(self.dropped(self.norm(x)).flatten(1))
+        return x + 0 * torch.rand(x.shape)
+
+def stateful(input_shape, n_classes):
+    return Stateful(n_classes)
 
 number = 3
 """
@@ -37,6 +84,7 @@ def net(tmp_path, monkeypatch):
 
 
 FACTORY = "userpackage.inner.net:build"
+PICKLED = "holds pickled objects or is damaged, expected torch.save(model.state_dict(), ...)"
 
 
 def test_the_factory_builds_and_the_registry_knows_it(net):
@@ -81,6 +129,42 @@ def test_a_factory_that_returns_no_network(net):
         OwnModel("mine", "userpackage.inner.net:wrong").build((1, 4, 4), 3)
 
 
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("one", "((1, 4, 4), 3) failed: TypeError: one() takes 1 positional argument but 2 were"),
+        ("raises", "((1, 4, 4), 3) failed: RuntimeError: two lines"),
+        ("wide", " gives logits of shape (2, 1000), expected (2, 3)"),
+        ("spatial", " gives logits of shape (2, 3, 4, 4), expected (2, 3)"),
+        ("other_input", " cannot take inputs of shape (2, 1, 4, 4): RuntimeError: mat1 and mat2"),
+        ("half", " cannot take inputs of shape (2, 1, 4, 4): RuntimeError: "),
+        ("several", " gives tuple, expected float logits of shape (2, 3)"),
+        ("decided", " gives torch.int64, expected float logits of shape (2, 3)"),
+    ],
+)
+def test_a_factory_of_another_network_is_refused(net, function, said):
+    factory = f"userpackage.inner.net:{function}"
+    with torch.random.fork_rng(), pytest.raises(ValueError) as caught:
+        OwnModel("mine", factory).build((1, 4, 4), 3)
+    line = str(caught.value)
+    assert line.startswith(f"factory: {factory}{said}") and "\n" not in line
+
+
+def test_trying_a_network_leaves_no_trace(net):
+    own = OwnModel("mine", "userpackage.inner.net:stateful")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = own.build((1, 4, 4), 3)
+        after = torch.rand(3)
+        torch.manual_seed(0)
+        fresh = sys.modules["userpackage.inner.net"].stateful((1, 4, 4), 3)
+        assert torch.equal(torch.rand(3), after)
+    for name, tensor in fresh.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+    assert model.training and model.norm.training and not model.linear.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
 def test_a_checkpoint_is_loaded(net, tmp_path, global_rng_untouched):
     with torch.random.fork_rng():
         own = OwnModel("mine", FACTORY, "net.pt")
@@ -117,9 +201,18 @@ def test_many_names_are_counted(tmp_path):
     ("content", "said"),
     [
         (b"", "cannot be read as a checkpoint"),
-        (b"not a checkpoint", "cannot be read as a checkpoint"),
+        (b"not a checkpoint", PICKLED),
+        (nn.Linear(2, 2), PICKLED),
+        ({"weight": torch.zeros(1), "by": OwnModel("mine", "a:b")}, PICKLED),
         ({"epoch": 3}, "is no state_dict"),
         ([1, 2], "is no state_dict"),
+        ({0: torch.zeros(1)}, "is no state_dict"),
+        ({"weight": torch.zeros(2, 2).to_sparse()}, "is no state_dict"),
+        (
+            {"bias": torch.zeros(2), "weight": torch.tensor([1, torch.nan])},
+            "weight holds values that are not finite",
+        ),
+        ({"bias": torch.tensor([-torch.inf]).half()}, "bias holds values that are not finite"),
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_named(net, tmp_path, content, said):
@@ -130,6 +223,11 @@ def test_a_file_that_is_no_checkpoint_is_named(net, tmp_path, content, said):
         torch.save(content, path)
     line = OwnModel("mine", FACTORY, str(path)).missing(None)
     assert line.startswith(f"{path}: {said}") and "\n" not in line
+
+
+def test_integers_have_nothing_that_is_not_finite(tmp_path):
+    torch.save({"num_batches_tracked": torch.tensor(3)}, tmp_path / "net.pt")
+    assert read_checkpoint(tmp_path / "net.pt") == {"num_batches_tracked": torch.tensor(3)}
 
 
 def test_a_missing_checkpoint_is_named(net, tmp_path):

@@ -40,7 +40,7 @@ def test_classes_and_archive_are_those_of_torchvision():
 
     published = DATASET_YEAR_DICT["2012"]
     assert pascal_voc.ARCHIVE.url == published["url"]
-    assert pascal_voc.ARCHIVE.md5 == published["md5"]
+    assert pascal_voc.ARCHIVE.digest == published["md5"]
     assert pascal_voc.ARCHIVE.folder == published["base_dir"]
     with_background = FCN_ResNet50_Weights.DEFAULT.meta["categories"]
     assert ("__background__", *pascal_voc.CLASSES) == tuple(with_background)
@@ -176,6 +176,21 @@ def test_broken_files_are_named(own_tree, tmp_path, part):
     with pytest.raises(FileNotFoundError, match="is listed, but there is no such file") as caught:
         pascal_voc.prepare(0, tmp_path)
     assert str(path) in str(caught.value)
+
+
+def test_an_image_in_both_lists_is_refused(own_tree, tmp_path):
+    lists = own_tree / "ImageSets/Segmentation"
+    name = (lists / "train.txt").read_text().split()[7]
+    for file in ("val.txt", "train.txt"):
+        before = (lists / file).read_text()
+        (lists / file).write_text(f"{before}{name}\n")
+        with pytest.raises(ValueError) as caught:
+            pascal_voc.prepare(0, tmp_path)
+        assert str(caught.value) == (
+            f"{own_tree}/JPEGImages/{name}.jpg: is listed twice in train.txt and val.txt, "
+            "expected once"
+        )
+        (lists / file).write_text(before)
 
 
 def test_other_segmentations_are_refused(own_tree, tmp_path):

@@ -1,17 +1,22 @@
+import dataclasses
+import hashlib
 import math
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 from torchaudio.datasets import SPEECHCOMMANDS
+from torchaudio.datasets import speechcommands as torchaudio_source
 
 from ecqx.seeding import generator
 from ecqx.tasks import audio, recordings
 from ecqx.tasks.datasets import speech_commands as dataset
 from ecqx.tasks.datasets import speech_commands_test
 
+FOLDER = dataset.ARCHIVE.folder
 WORDS = (*audio.KEYWORDS, "bird", "cat", "zero")
 # of four speakers the third is in the validation list, the fourth in the testing list
 SPEAKERS = ("0000aaaa", "1111bbbb", "2222cccc", "3333dddd")
@@ -28,7 +33,7 @@ def tone(number):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("root")
-    folder = root / dataset.FOLDER
+    folder = root / FOLDER
     for number, name in enumerate(CLIPS):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / name, tone(number), 16_000)
@@ -66,7 +71,7 @@ def prepared(root):
 
 
 def test_splits_are_those_of_torchaudio(root):
-    splits = dataset.published_splits(root / dataset.FOLDER)
+    splits = dataset.published_splits(root / FOLDER)
     for name, subset in (("train", "training"), ("validation", "validation"), ("test", "testing")):
         theirs = SPEECHCOMMANDS(root, subset=subset)
         expected = {theirs.get_metadata(i)[0] for i in range(len(theirs))}
@@ -87,9 +92,7 @@ def test_silence_and_unknown_each_add_a_tenth(prepared):
 
 def test_clips_keep_their_class_and_only_training_is_noisy(prepared, root):
     """Features of clean clips are found again exactly, those of noisy ones are not."""
-    clean = {
-        clip: audio.mfcc(recordings.read_clip(root / dataset.FOLDER / clip)[None]) for clip in CLIPS
-    }
+    clean = {clip: audio.mfcc(recordings.read_clip(root / FOLDER / clip)[None]) for clip in CLIPS}
     scale = []
     for name, speakers in (("validation", SPEAKERS[2:3]), ("test", SPEAKERS[3:])):
         split = getattr(prepared, name)
@@ -162,11 +165,11 @@ def test_augment_shifts_and_leaves_its_input(prepared, global_rng_untouched):
 
 
 def test_missing_says_in_one_line_what_to_put_where(tmp_path, own):
-    shutil.rmtree(own / dataset.FOLDER / dataset.BACKGROUND)
+    shutil.rmtree(own / FOLDER / dataset.BACKGROUND)
     for root, part in ((None, "ECQX_DATA"), (tmp_path / "nowhere", "nowhere"),
                        (own, dataset.BACKGROUND)):  # fmt: skip
         line = dataset.missing(root)
-        assert "\n" not in line and dataset.ADDRESS in line and part in line
+        assert "\n" not in line and dataset.ARCHIVE.url in line and part in line
         with pytest.raises(FileNotFoundError) as caught:
             dataset.prepare(0, root)
         assert str(caught.value) == line
@@ -179,12 +182,51 @@ def refusal(root):
     return str(caught.value)
 
 
+def test_the_archive_is_that_of_torchaudio(root):
+    (url, sha256) = list(torchaudio_source._CHECKSUMS.items())[1]
+    assert (dataset.ARCHIVE.url, dataset.ARCHIVE.digest) == (url, sha256)
+    assert SPEECHCOMMANDS(root)._path == str(root / FOLDER)
+
+
+def test_the_archive_is_unpacked_where_torchaudio_has_it(root, own, prepared, monkeypatch):
+    path = own / dataset.ARCHIVE.file_name
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(root / FOLDER, arcname=".")
+    shutil.rmtree(own / "SpeechCommands")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(dataset, "ARCHIVE", dataclasses.replace(dataset.ARCHIVE, digest=digest))
+    assert dataset.missing(own) is None
+    assert torch.equal(dataset.prepare(0, own).train.x, prepared.train.x)
+    assert {p.name for p in own.iterdir()} == {path.name, "SpeechCommands"}
+    assert len(SPEECHCOMMANDS(own, subset="testing")) == len(CLIPS) // 4
+    shutil.rmtree(own / "SpeechCommands")
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(OSError, match="is damaged, its SHA256 checksum is") as caught:
+        dataset.prepare(0, own)
+    assert str(path) in str(caught.value)
+
+
+def test_a_clip_in_both_lists_is_refused(own):
+    folder = own / FOLDER
+    clip = (folder / dataset.LISTS["test"]).read_text().split()[0]
+    with open(folder / dataset.LISTS["validation"], "a") as file:
+        file.write(clip + "\n")
+    expected = "in validation_list.txt and in testing_list.txt, expected one of them"
+    assert refusal(own) == f"{folder / clip}: {expected}"
+
+
+def test_what_macos_leaves_is_no_clip(own, prepared):
+    for name in (f"yes/._{SPEAKERS[0]}_nohash_0.wav", f"{dataset.BACKGROUND}/._noise0.wav"):
+        (own / FOLDER / name).write_bytes(b"resource fork")
+    assert torch.equal(dataset.prepare(0, own).train.x, prepared.train.x)
+
+
 def test_an_incomplete_folder_is_refused(own):
-    path = own / dataset.FOLDER / CLIPS[-1]
+    path = own / FOLDER / CLIPS[-1]
     path.unlink()
     assert refusal(own) == f"{path}: in testing_list.txt, but there is no such file"
-    (own / dataset.FOLDER / CLIPS[0]).unlink()
-    (own / dataset.FOLDER / dataset.LISTS["test"]).write_text("")
+    (own / FOLDER / CLIPS[0]).unlink()
+    (own / FOLDER / dataset.LISTS["test"]).write_text("")
     assert f"holds {len(CLIPS) - 2} clips, expected {len(CLIPS)}" in refusal(own)
 
 
@@ -196,17 +238,17 @@ def test_an_incomplete_folder_is_refused(own):
     ],
 )
 def test_another_format_is_refused(own, samples, rate, said):
-    path = own / dataset.FOLDER / CLIPS[0]
+    path = own / FOLDER / CLIPS[0]
     soundfile.write(path, samples, rate)
     assert refusal(own) == f"{path}: {said}"
 
 
 def test_a_file_that_is_no_audio_is_named(own):
-    path = own / dataset.FOLDER / CLIPS[0]
+    path = own / FOLDER / CLIPS[0]
     path.write_bytes(path.read_bytes()[:20])
     assert refusal(own).startswith(f"{path}: cannot be read as audio: ")
 
 
 def test_background_shorter_than_a_clip_is_refused(own):
-    soundfile.write(own / dataset.FOLDER / dataset.BACKGROUND / "noise0.wav", tone(0)[:99], 16_000)
+    soundfile.write(own / FOLDER / dataset.BACKGROUND / "noise0.wav", tone(0)[:99], 16_000)
     assert "expected recordings of one second and more" in refusal(own)
