@@ -47,11 +47,14 @@ def generator(*parts: str | int) -> torch.Generator:
 def global_seed(rng: torch.Generator) -> Iterator[None]:
     """Seed torch's global generators from ``rng`` inside the block, restore them afterwards.
 
-    Layers such as dropout draw from the global generators and take no ``rng`` of their own.
+    Layers such as dropout draw from the global generators and take no ``rng`` of their own. Those
+    of GPUs are restored where CUDA has started: asking for them would start it, also in a process
+    that computes on the CPU.
     """
     import torch
 
     seed = int(torch.randint(2**62, (), generator=rng))
-    with torch.random.fork_rng():
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)
         yield

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from workflow import own
+from workflow import gpus, own
 
 if TYPE_CHECKING:
     import torch
@@ -57,13 +57,20 @@ def prepare(snakemake) -> torch.device:
     Returns
     -------
     The device to compute on: a GPU if the job was given one (its resource ``gpu``).
+
+    Raises
+    ------
+    RuntimeError: the job was given a GPU that torch cannot use.
     """
     from ecqx.tasks.runtime import choose_device, limit_threads, make_deterministic
 
     limit_threads(1)
     make_deterministic()
     own.register(snakemake.config)
-    return choose_device(gpu=bool(snakemake.resources.get("gpu", 0)))
+    gpu = bool(snakemake.resources.get("gpu", 0))
+    if gpu:
+        gpus.take_one()
+    return choose_device(gpu)
 
 
 def versions() -> dict[str, str]:

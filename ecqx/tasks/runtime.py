@@ -6,8 +6,6 @@ import os
 
 import torch
 
-_ABOUT = 0.9  # of the most free memory: processes that start together find the same
-
 
 def limit_threads(n: int) -> None:
     """Let torch use ``n`` threads within one operation.
@@ -27,7 +25,8 @@ def limit_threads(n: int) -> None:
 def make_deterministic() -> None:
     """Prefer algorithms that give the same result on every call, and say where there is none.
 
-    Affects GPUs; on the CPU torch is deterministic for a fixed number of threads.
+    And compute float32 as such. Affects GPUs; on the CPU torch is deterministic for a fixed number
+    of threads.
     """
     # cuBLAS is deterministic only with a fixed workspace, and reads this when it starts
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -35,19 +34,29 @@ def make_deterministic() -> None:
     # would overwrite every new buffer with NaN to expose reads of uninitialised memory: slow
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
+    # TF32 keeps three digits of a float32: too few for explanations that are compared. By the older
+    # of two interfaces: once the newer is used, reading the older raises.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def choose_device(gpu: bool) -> torch.device:
-    """Where a process computes: on a GPU if it may and there is one, else on the CPU.
+    """Where a process computes: on the first GPU that it sees if it was given one, else on the CPU.
 
-    Parameters
-    ----------
-    gpu : bool
-        Whether the process may use one. Of several GPUs it takes the one with the most free memory,
-        of those with about as much the one that its process number falls on.
+    Raises
+    ------
+    RuntimeError: the process was given a GPU and torch cannot use any.
     """
-    if not (gpu and torch.cuda.is_available()):
+    if not gpu:
         return torch.device("cpu")
-    free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
-    roomy = [index for index, size in enumerate(free) if size >= _ABOUT * max(free)]
-    return torch.device("cuda", roomy[os.getpid() % len(roomy)])
+    if not torch.cuda.is_available():
+        raise RuntimeError(
+            "the job was given a GPU, but torch sees none (driver too old, none visible, or torch "
+            "without CUDA?); jobs_per_gpu: 0 computes on the CPU"
+        )
+    return torch.device("cuda", 0)
+
+
+def device_name(device: torch.device) -> str:
+    """What computes there, for records: the name of the GPU, or "cpu"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

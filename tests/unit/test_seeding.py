@@ -47,6 +47,43 @@ def test_global_generators_come_back_also_after_an_error():
     assert torch.equal(torch.rand(2), expected)
 
 
+@pytest.fixture
+def cuda(monkeypatch):
+    """A function that pretends two GPUs, and the generator states that were set on them."""
+    states = {}
+
+    def pretend(started):
+        def state(device):
+            assert started, "asking for a generator starts CUDA"
+            return f"state of {device}"
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: started)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        monkeypatch.setattr(torch.cuda, "get_rng_state", state)
+        monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: None)
+        monkeypatch.setattr(
+            torch.cuda, "set_rng_state", lambda state, device: states.update({device: state})
+        )
+        return states
+
+    return pretend
+
+
+def test_generators_of_gpus_come_back_too(cuda):
+    states = cuda(started=True)
+    with global_seed(generator("y")):
+        assert not states
+    assert states == {0: "state of 0", 1: "state of 1"}
+
+
+def test_cuda_is_not_started_to_compute_on_the_cpu(cuda):
+    states = cuda(started=False)
+    with global_seed(generator("y")):
+        torch.rand(1)
+    assert not states
+
+
 def test_inside_the_block_randomness_follows_the_rng():
     draws = []
     for _ in range(2):

@@ -65,17 +65,23 @@ if workflow.is_main_process and not FROM_TABLES and not CALL.dry_run and CLAIM i
             path.unlink()
 
 # The resource `gpu` says how many jobs can compute on GPUs at a time. Without any, jobs do not ask
-# for it, and there is no limit but that of cores.
+# for it, and there is no limit but that of cores. The GPUs of this machine count where jobs run.
 if (
     config["jobs_per_gpu"]
     and workflow.is_main_process
     and not FROM_TABLES
     and "gpu" not in workflow.global_resources
     and gpus.count()
+    and gpus.jobs_are_here()
 ):
     workflow.register_resource("gpu", gpus.count() * config["jobs_per_gpu"])
 GPU_JOBS = workflow.global_resources.get("gpu")
-GPU = int(bool(config["jobs_per_gpu"] and GPU_JOBS and GPU_JOBS.value))
+
+# A job of a cluster reads this file again and is not told the resources that it was given.
+if workflow.is_main_process:
+    gpus.tell_jobs(bool(config["jobs_per_gpu"] and GPU_JOBS and GPU_JOBS.value))
+    workflow.register_envvars(gpus.TOLD)
+GPU = gpus.told()
 
 
 wildcard_constraints:

@@ -9,6 +9,7 @@ import torch
 from ecqx.compression.loading import load_method
 from ecqx.compression.run import Outcome, compress_point
 from ecqx.tasks import data, models
+from ecqx.tasks.runtime import device_name
 from ecqx.tasks.task import Budget, Task
 from workflow import run_table
 from workflow.job import git_commit, open_log, prepare, versions
@@ -16,7 +17,7 @@ from workflow.rows import write_history
 
 
 def record(outcome: Outcome, identity: dict, origin: dict) -> dict:
-    """What run.json holds: the run, how it ended, with which settings and versions."""
+    """What run.json holds: the run, how it ended, with which settings, where, which versions."""
     return identity | {
         "status": outcome.status,
         "reason": outcome.reason,
@@ -39,7 +40,12 @@ def main(snakemake) -> None:
     method_file = Path(snakemake.input.method)
     method, method_name = load_method(method_file), method_file.stem
     points = run_table.expand_grid(snakemake.config["grids"][method_name])
-    origin = {"budget": dict(params.budget), "versions": versions(), "git": git_commit()}
+    origin = {
+        "budget": dict(params.budget),
+        "device": device_name(device),
+        "versions": versions(),
+        "git": git_commit(),
+    }
 
     paths = (snakemake.output.artefact, snakemake.output.record, snakemake.output.history)
     for artefact_path, record_path, history_path in zip(*paths, strict=True):

@@ -13,6 +13,7 @@ from ecqx.seeding import generator
 from ecqx.tasks import data, models
 from ecqx.tasks.own_model import given
 from ecqx.tasks.pretrain import pretrain
+from ecqx.tasks.runtime import device_name
 from ecqx.tasks.task import Budget, Task
 from workflow.job import git_commit, open_log, prepare, versions
 from workflow.rows import write_history
@@ -26,23 +27,23 @@ def main(snakemake) -> None:
     rng = generator("pretrain", dataset_name, model_name, seed)
     dataset, module = data.load(snakemake.input.data), models.get(model_name)
 
+    settings = None
     start = time.perf_counter()
-    if snakemake.input.checkpoint:
-        settings = None
-        try:
+    try:
+        if snakemake.input.checkpoint:
             trained = given(module.build, dataset, Path(snakemake.input.checkpoint), rng)
-        except ValueError as error:  # what the file is to blame for
-            traceback.print_exc()
-            tell(f"{dataset_name}/{model_name}: {error}")
-            sys.exit(1)
-    else:
-        settings = dict(snakemake.params.pretraining)
-        budget = {name: value for name, value in settings.items() if name != "weight_decay"}
-        task = Task.from_dataset(dataset, model_name, Budget(**budget)).to(device)
-        root = Path(snakemake.params.root) if snakemake.params.root else None
-        learnt = getattr(module, "pretrained", None)
-        begin = functools.partial(learnt, root=root) if learnt else None
-        trained = pretrain(module.build, task, rng, settings["weight_decay"], begin)
+        else:
+            settings = dict(snakemake.params.pretraining)
+            budget = {name: value for name, value in settings.items() if name != "weight_decay"}
+            task = Task.from_dataset(dataset, model_name, Budget(**budget)).to(device)
+            root = Path(snakemake.params.root) if snakemake.params.root else None
+            learnt = getattr(module, "pretrained", None)
+            begin = functools.partial(learnt, root=root) if learnt else None
+            trained = pretrain(module.build, task, rng, settings["weight_decay"], begin)
+    except (OSError, ValueError) as error:  # what files or the model are to blame for
+        traceback.print_exc()
+        tell(f"{dataset_name}/{model_name}: {error}")
+        sys.exit(1)
     seconds = time.perf_counter() - start
 
     torch.save(trained.model.state_dict(), snakemake.output.model)
@@ -54,6 +55,7 @@ def main(snakemake) -> None:
         "start": trained.start,
         "epoch": trained.epoch,
         "train_s": seconds,
+        "device": device_name(device),
         "versions": versions(),
         "git": git_commit(),
     }

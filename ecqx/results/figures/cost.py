@@ -65,7 +65,7 @@ def training_cost(runs: pd.DataFrame, width: str = "page") -> Figure:
             [],
             panels.seeds_note(counts),
             "Per seed: median over the operating points of a method.",
-            "1 MB = 10⁶ bytes; resident memory of the process, loaded libraries included."
+            "1 MB = 10⁶ bytes; resident memory of the process, libraries included, or of its GPU."
             if memory
             else "",
             panels.absence_note(runs, styles),

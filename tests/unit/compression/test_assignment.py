@@ -5,7 +5,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from ecqx.compression import assignment
 from ecqx.compression.assignment import (
     Bins,
     Diagram,
@@ -57,6 +59,56 @@ def test_counts_are_those_of_the_nearest_levels(case, strength):
     assert 2.0 ** -float(info[grid.zero]) == pytest.approx(zero)
     others = torch.arange(grid.n_levels) != grid.zero
     assert torch.equal(info.isinf() & others, (expected == 0) & others)
+
+
+class Operations(TorchDispatchMode):
+    """Names of the operations inside, and the elements of the largest int64 Tensor they make."""
+
+    def __init__(self):
+        super().__init__()
+        self.names, self.most_int64 = set(), 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.overloadpacket.__name__)
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, (tuple, list)) else [made]:
+            if torch.is_tensor(tensor) and tensor.dtype == torch.int64:
+                self.most_int64 = max(self.most_int64, tensor.numel())
+        return made
+
+
+@pytest.mark.parametrize("n_levels", [4, 16, 255, 256])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_other_devices_count_and_assign_as_the_cpu_does(monkeypatch, n_levels, dtype):
+    """The tensor operations that GPUs are given, on the CPU."""
+    monkeypatch.setattr(assignment, "_SORTED_AT_ONCE", 7_000)
+    rng = torch.Generator().manual_seed(n_levels)
+    grid = Grid(0.25, -(n_levels // 2), n_levels - 1 - n_levels // 2)
+    # some beyond the ends of the grid, none in the middle between two levels
+    code = torch.randint(grid.low - 9, grid.high + 10, (30_001,), generator=rng)
+    code = torch.where(torch.rand(30_001, generator=rng) < 0.6, 0, code)  # most are zero
+    weight = ((code + 0.9 * (torch.rand(30_001, generator=rng) - 0.5)) * grid.step).to(dtype)
+    found = []
+    for loops in (True, False):
+        monkeypatch.setattr(assignment.kernels, "serve", lambda tensor, loops=loops: loops)
+        with Operations() as operations:
+            placed = place(weight, grid)
+        # what is serial on a GPU, waits for the host, or takes eight bytes for each weight
+        assert not operations.names & {"scatter_add_", "bincount", "_local_scalar_dense"}
+        assert operations.most_int64 <= 7_000
+        levels = Levels.of([placed])
+        lam = 0.1 * lambda_max([placed], levels)
+        found.append((placed.counts, levels.information, *assign([placed], levels, lam)))
+        assert (placed.index is None) != loops
+    for own, other in zip(*found, strict=True):
+        assert own.dtype == other.dtype and torch.equal(own, other)
+    assert int(found[0][0].sum()) == len(weight)
+
+
+def test_weights_that_are_all_alike_are_counted_on_other_devices(monkeypatch):
+    monkeypatch.setattr(assignment.kernels, "serve", lambda tensor: False)
+    for value, expected in ((-9.0, [5, 0, 0, 0]), (0.0, [0, 0, 5, 0]), (9.0, [0, 0, 0, 5])):
+        assert place(torch.full((5,), value), Grid(1.0, -2, 1)).counts.tolist() == expected
 
 
 @pytest.mark.parametrize("n_levels", [4, 8, 16, 32])

@@ -37,6 +37,18 @@ def test_without_a_mark_the_peak_of_the_process_is_given(monkeypatch, tmp_path):
     assert PeakMemory().bytes() >= 60 * MIB
 
 
+def test_on_a_gpu_it_is_the_memory_of_the_gpu(monkeypatch):
+    allocated = {0: 7, 1: 900}
+    monkeypatch.setattr(
+        torch.cuda, "reset_peak_memory_stats", lambda device: allocated.update({device.index: 80})
+    )
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: allocated[device.index])
+    memory = PeakMemory("cuda:1")
+    assert memory.bytes() == 80
+    allocated[1] = 120
+    assert memory.bytes() == 120 and allocated[0] == 7
+
+
 def test_elsewhere_nothing_is_known(monkeypatch):
     monkeypatch.setattr(peak_memory, "_LINUX", False)
     assert PeakMemory().bytes() is None

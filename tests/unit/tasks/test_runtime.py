@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 
@@ -29,40 +31,39 @@ def test_make_deterministic(monkeypatch):
         torch.utils.deterministic.fill_uninitialized_memory,
         torch.backends.cudnn.benchmark,
     )
+    precision = (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
     try:
-        runtime.make_deterministic()
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            runtime.make_deterministic()
         assert torch.are_deterministic_algorithms_enabled()
         assert not torch.utils.deterministic.fill_uninitialized_memory
         assert not torch.backends.cudnn.benchmark
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+        assert torch.get_float32_matmul_precision() == "highest"
     finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = precision
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         torch.utils.deterministic.fill_uninitialized_memory = before[2]
         torch.backends.cudnn.benchmark = before[3]
 
 
-def pretend(monkeypatch, free, pid=0):
-    """A machine with GPUs of so much free memory."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(free))
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(free))
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (free[index], 100))
-    monkeypatch.setattr(runtime.os, "getpid", lambda: pid)
-
-
-def test_without_a_gpu_the_cpu_computes(monkeypatch):
-    pretend(monkeypatch, [])
-    assert runtime.choose_device(gpu=True) == torch.device("cpu")
-
-
-def test_a_gpu_is_used_only_if_it_may_be(monkeypatch):
-    pretend(monkeypatch, [80])
+def test_a_gpu_is_used_only_if_it_was_given(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert runtime.choose_device(gpu=True) == torch.device("cuda", 0)
     assert runtime.choose_device(gpu=False) == torch.device("cpu")
 
 
-@pytest.mark.parametrize(
-    ("free", "pid", "index"),
-    [([10, 80, 40], 5, 1), ([80, 80], 0, 0), ([80, 80], 1, 1), ([10, 79, 80], 7, 2)],
-)
-def test_processes_share_out_among_gpus(monkeypatch, free, pid, index):
-    pretend(monkeypatch, free, pid)
-    assert runtime.choose_device(gpu=True) == torch.device("cuda", index)
+def test_a_gpu_that_cannot_be_used_is_not_replaced_in_silence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert runtime.choose_device(gpu=False) == torch.device("cpu")
+    with pytest.raises(RuntimeError, match="was given a GPU, but torch sees none.*jobs_per_gpu: 0"):
+        runtime.choose_device(gpu=True)
+
+
+def test_devices_have_names(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+    assert runtime.device_name(torch.device("cpu")) == "cpu"
+    assert runtime.device_name(torch.device("cuda", 1)) == "GPU 1"
