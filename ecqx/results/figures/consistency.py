@@ -73,11 +73,18 @@ def consistency_vs_size(
         page = _page(width, explainers, tasks)
         crowded = len(page.grid) > _ROOMY_ROWS
         drawn = _Panels(rows, styles, crowded)
+        scaled: set[int] = set()  # rows of which a panel shows the numbers of the vertical axis
         for axis, explainer, task, place in _cells(page, width, explainers, tasks):
-            if not drawn.draw(axis, task, explainer, metric):
-                panels.empty_panel(axis, "no results of this\nexplainer on this network")
+            found = drawn.draw(axis, task, explainer, metric)
+            if not found:
+                reason = "no results of this\nexplainer on this network"
+                panels.empty_panel(axis, reason, labelled=place[1] == 0)
             panels.linear_axis(axis, *spans[explainer])
             _label(page, axis, place, style.label(metric), explainer, task, width)
+            if width == "page":
+                axis.tick_params(labelleft=found and place[0] not in scaled)
+            if found:
+                scaled.add(place[0])
         return _finish(
             page, rows, runs, styles, f"{style.label(metric)} [–] of ", subset, signed, crowded
         )
@@ -222,8 +229,6 @@ def _label(page: Page, axis: Axes, place, metric: str, explainer: str, task, wid
         page.title(axis, panels.heading(task))
     if column == 0:
         axis.set_ylabel(page.fold(style.label(explainer), row))
-    else:
-        axis.tick_params(labelleft=False)
     if last:
         axis.set_xlabel("Size [kB]")
     else:

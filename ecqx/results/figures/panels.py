@@ -231,9 +231,14 @@ def why_nothing(figure: Figure) -> str:
     return found[0].get_text() if found else ""
 
 
-def empty_panel(axis: Axes, text: str) -> None:
-    """A panel without data that says why."""
-    axis.set_axis_off()
+def empty_panel(axis: Axes, text: str, labelled: bool = False) -> None:
+    """A panel without data that says why; ``labelled``: its label is that of the row, and stays."""
+    if labelled:
+        axis.spines[:].set_visible(False)
+        axis.grid(visible=False)
+        axis.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False, which="both")
+    else:
+        axis.set_axis_off()
     axis.text(
         0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center",
         fontsize=style.SMALL_FONT_SIZE, color="0.4",

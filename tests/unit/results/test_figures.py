@@ -221,6 +221,17 @@ def mean_of(attributions, runs, task, explainer, metric, subset="all", signed=Tr
     return sorted(found), anchors
 
 
+def test_a_row_keeps_its_label_and_numbers_if_its_first_panel_is_empty(runs, attributions):
+    first = (attributions["dataset"] == DIGITS[0]) & (attributions["explainer"] == "grad_cam")
+    figure = figures.consistency_vs_size(runs, attributions[~first])
+    grid = np.array(figure.axes).reshape(3, 3)
+    assert texts(grid[1, 0]) == ["no results of this\nexplainer on this network"]
+    assert grid[1, 0].axison and grid[1, 0].get_ylabel() == "Grad-CAM"
+    numbered = [axis.yaxis.get_tick_params()["labelleft"] for axis in grid[1]]
+    assert numbered[:2] == [False, True]
+    assert [axis.yaxis.get_tick_params()["labelleft"] for axis in grid[0]] == [True, False, False]
+
+
 def test_consistency_has_a_row_per_explainer_and_shows_anchors(runs, attributions):
     figure = figures.consistency_vs_size(runs, attributions)
     assert len(figure.axes) == 9 and len(panels(figure)) == 8
