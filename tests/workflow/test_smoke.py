@@ -242,7 +242,7 @@ def test_new_point_leaves_other_jobs_alone(finished):
     finished.write("config/smoke.yaml", yaml.safe_dump(config, sort_keys=False))
     planned = {rule for rule in finished.plan() if rule.startswith(("compress", "evaluate"))}
     uniform = "digits-residual_cnn-uniform-0"
-    assert planned == {f"compress_{uniform}", f"evaluate_{uniform}"}
+    assert planned == {f"compress-{uniform}", f"evaluate-{uniform}"}
 
 
 def test_figures_alone(finished):
