@@ -229,7 +229,7 @@ def example() -> tuple[torch.nn.Module, Task]:
         return Split(x, y)
 
     task = Task("example/cnn", split(96), split(48), 3, Budget(2, 1e-3, 32))
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = torch.nn.Sequential(
             torch.nn.Conv2d(1, 6, 3, padding=1, bias=False),

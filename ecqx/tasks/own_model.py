@@ -114,7 +114,7 @@ class OwnModel:
 
         x = torch.zeros(2, *input_shape, device=device_of(model, torch.device("cpu")))
         try:
-            with evaluating(model), torch.no_grad(), torch.random.fork_rng():
+            with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
                 logits = model(x)
         except Exception as error:
             raise ValueError(
