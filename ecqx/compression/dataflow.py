@@ -56,6 +56,9 @@ class Dataflow:
     operations: tuple[str, ...]
 
 
+_known: WeakKeyDictionary[nn.Module, Dataflow] = WeakKeyDictionary()
+
+
 def dataflow(model: nn.Module) -> Dataflow:
     """The forward pass of a network; traced once, then remembered as long as the network lives.
 
@@ -76,9 +79,6 @@ def residual_sums() -> list[Canonizer]:
     from zennit.torchvision import ResNetBasicBlockCanonizer, ResNetBottleneckCanonizer
 
     return [ResNetBasicBlockCanonizer(), ResNetBottleneckCanonizer()]
-
-
-_known: WeakKeyDictionary[nn.Module, Dataflow] = WeakKeyDictionary()
 
 
 class _Tracer(fx.Tracer):

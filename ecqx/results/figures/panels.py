@@ -162,9 +162,14 @@ def method_handles(styles: dict, lines: bool = True) -> list[Line2D]:
     ]  # fmt: skip
 
 
+def _drawn(counts) -> list[int]:
+    """The distinct n of the points that are drawn, ascending."""
+    return sorted({int(n) for n in counts if n > 0})
+
+
 def seeds_text(counts) -> str:
     """How many seeds stand behind what is drawn; ``counts`` are the n of the points."""
-    counts = sorted({int(n) for n in counts if n > 0})
+    counts = _drawn(counts)
     if not counts:
         return "No finished run"
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
@@ -174,7 +179,7 @@ def seeds_text(counts) -> str:
 def seeds_note(counts, marks: str = "markers") -> str:
     """The sentence that says n and what the bars are; ``counts`` are the n of the points drawn."""
     text = seeds_text(counts)
-    counts = sorted({int(n) for n in counts if n > 0})
+    counts = _drawn(counts)
     if not counts:
         return f"{text}."
     if counts[-1] < 2:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ecqx.results import statistics
+from ecqx.results.tables import rendering
 from ecqx.results.tables.collected import Collected
 
 VALIDATION = ("accuracy_validation", "accuracy_validation_fp32")
@@ -135,3 +136,18 @@ def _named(points: pd.Series) -> str:
     if len(counts) == 1:
         return counts.index[0]
     return ", ".join(f"{point} ({count})" for point, count in counts.items())
+
+
+def measured(
+    row: dict,
+    name: str,
+    factor: float,
+    digits: int,
+    signed: bool = False,
+    seeds: int | None = None,
+) -> str:
+    """A measure of a chosen point as in :func:`rendering.measure`; a dash if there is none."""
+    if row["n"] == 0:
+        return rendering.EMPTY
+    interval = row[f"{name}_mean"], row[f"{name}_half_width"], row["n"]
+    return rendering.measure(interval, factor, digits, signed, seeds)

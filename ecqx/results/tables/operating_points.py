@@ -10,7 +10,7 @@ import pandas as pd
 
 from ecqx.results import statistics, style
 from ecqx.results.tables import rendering
-from ecqx.results.tables.choice import CHOSEN_ON, CRITERIA, choose_points
+from ecqx.results.tables.choice import CHOSEN_ON, CRITERIA, choose_points, measured
 from ecqx.results.tables.collected import Collected, method_label, of_task, tasks_of
 
 _NO_BITS = 999  # methods without a bit width come last
@@ -78,22 +78,16 @@ def _joined(cells: list[list[str]]) -> list[list[str]]:
 
 
 def _cells(row: dict) -> list[str]:
-    def measure(name, factor, digits, signed=False, seeds=None):
-        if row["n"] == 0:
-            return rendering.EMPTY
-        interval = row[f"{name}_mean"], row[f"{name}_half_width"], row["n"]
-        return rendering.measure(interval, factor, digits, signed, seeds)
-
     diverged = f"{row['diverged']} of {row['runs']}"
     diverged += f" ({row['skipped']} skipped)" if row["skipped"] else ""
     return [
         method_label(row["method"]),
         CRITERIA[row["criterion"]],
         row["points"],
-        measure("accuracy", 100, 2, seeds=row["seeds"]),
-        measure("accuracy_change", 100, 2, signed=True),
-        measure("sparsity", 100, 1),
-        measure("size_bytes", 1e-3, 2),
-        measure("compression_ratio", 1, 1),
+        measured(row, "accuracy", 100, 2, seeds=row["seeds"]),
+        measured(row, "accuracy_change", 100, 2, signed=True),
+        measured(row, "sparsity", 100, 1),
+        measured(row, "size_bytes", 1e-3, 2),
+        measured(row, "compression_ratio", 1, 1),
         diverged,
     ]
