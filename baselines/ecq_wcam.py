@@ -2,14 +2,14 @@
 
 Source: ECQx (arXiv 2109.04236), eq. 4 to 6, for the assignment; Park et al., NeurIPS 2020 (arXiv
 2010.15054), for the penalty on changed maps. Deviation: the two papers do not combine them; the
-first's assignment and the second's penalty are as in ``ecqx.compression.ecq`` and
-``ecqx.compression.wcam``.
+first's assignment and the second's penalty are as in ``ecqx.compression.methods.ecq`` and
+``ecqx.compression.methods.wcam``.
 """
 
 from dataclasses import dataclass
 
-from ecqx.compression.ecq import ECQ
-from ecqx.compression.wcam import WCAM
+from ecqx.compression.methods.ecq import ECQ
+from ecqx.compression.methods.wcam import WCAM
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,15 @@
 
 Source: ECQx (arXiv 2109.04236), section 4.2, for the assignment; Park et al., NeurIPS 2020 (arXiv
 2010.15054), for the penalty on changed maps. Deviation: the two papers do not combine them; the
-first's assignment and the second's penalty are as in ``ecqx.compression.ecqx`` and
-``ecqx.compression.wcam``. The controls ``gradient`` and ``fisher`` see the gradient of the whole
-loss, penalty included.
+first's assignment and the second's penalty are as in ``ecqx.compression.methods.ecqx`` and
+``ecqx.compression.methods.wcam``. The controls ``gradient`` and ``fisher`` see the gradient of the
+whole loss, penalty included.
 """
 
 from dataclasses import dataclass
 
-from ecqx.compression.ecqx import ECQx
-from ecqx.compression.wcam import WCAM
+from ecqx.compression.methods.ecqx import ECQx
+from ecqx.compression.methods.wcam import WCAM
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Deviations: none.
 
 from dataclasses import dataclass
 
-from ecqx.compression.assigners import Nearest
+from ecqx.compression.assignment.assigners import Nearest
 from ecqx.compression.contract import Compressed, check_range, quantizable
 from ecqx.compression.training import quantize_once
 

@@ -2,13 +2,14 @@
 
 Source: Park et al., NeurIPS 2020 (arXiv 2010.15054), with its gamma = 100. Deviation: the paper
 matches attribution maps while distilling and pruning; matching them while quantizing is an
-adaptation. What is matched, also in networks without convolutions: see ``ecqx.compression.wcam``.
+adaptation. What is matched, also in networks without convolutions: see
+``ecqx.compression.methods.wcam``.
 """
 
 from dataclasses import dataclass
 
-from ecqx.compression.uniform import Uniform
-from ecqx.compression.wcam import WCAM
+from ecqx.compression.methods.uniform import Uniform
+from ecqx.compression.methods.wcam import WCAM
 
 
 @dataclass(frozen=True)

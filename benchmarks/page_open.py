@@ -24,7 +24,7 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from benchmarks.make_results import make_attributions, make_runs
-from ecqx.results import page
+from ecqx import page
 
 CLICK = """
 const done = arguments[0];

@@ -19,10 +19,10 @@ import statistics
 import torch
 
 from benchmarks.timing import seconds
-from ecqx.compression.assigners import EntropyConstrained, RelevanceConstrained
+from ecqx.compression.assignment.assigners import EntropyConstrained, RelevanceConstrained
+from ecqx.compression.assignment.by_relevance import Window
+from ecqx.compression.assignment.relevance_sources import relevance_source
 from ecqx.compression.contract import quantizable
-from ecqx.compression.relevance_assignment import Window
-from ecqx.compression.relevance_sources import relevance_source
 from ecqx.compression.training import QuantizedTraining
 from ecqx.tasks import models
 

@@ -1,9 +1,10 @@
 """How small can a network get before its accuracy, and before its explanations, break?
 
-The library behind the benchmark, in four storeys, each importing only from those below it:
-``ecqx.results`` (statistics, tables, figures), ``ecqx.evaluation`` (explainers, consistency,
-localisation), ``ecqx.compression`` (method contract, quantization-aware training, bitstream),
-``ecqx.tasks`` (data sets, models, full-precision training).
+The library behind the benchmark, in storeys, each importing only from those below it: ``ecqx.page``
+(the page to explore results with), ``ecqx.results`` (statistics, tables, figures),
+``ecqx.evaluation`` (explainers, consistency, localisation), ``ecqx.compression`` (method contract,
+quantization-aware training, bitstream), ``ecqx.attribution`` (layer-wise relevance propagation and
+what it needs to know of a network), ``ecqx.tasks`` (data sets, models, full-precision training).
 """
 
 import importlib

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ecqx.compression import bitstream
+from ecqx.compression.artefact import bitstream
 from ecqx.compression.contract import (
     CodecQuantized,
     Compressed,

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ecqx.compression import bitstream, size
-from ecqx.compression.ecqx import ECQx
+from ecqx.compression.artefact import bitstream, size
+from ecqx.compression.methods.ecqx import ECQx
 from ecqx.compression.run import compress_point
 from ecqx.tasks.data import Split
 from ecqx.tasks.scores import accuracy_score, mean_average_precision, multilabel_loss
@@ -25,7 +25,7 @@ class CompressedModel:
     Attributes
     ----------
     model : the network with the decoded weights, in evaluation mode
-    artefact : the bitstream; ``ecqx.compression.bitstream.decode`` reads it
+    artefact : the bitstream; ``ecqx.compression.artefact.bitstream.decode`` reads it
     compression_ratio : 4 bytes for every parameter and buffer, over the bitstream's bytes
     sparsity : share of zeros among the weights of two or more dimensions
     history : a dict per epoch of training
@@ -71,8 +71,8 @@ def compress(
         default cross entropy and accuracy; with several labels binary cross entropy and mean
         average precision.
     augment : random variations of a batch, drawn from the generator alone
-    **options : hyper-parameters of :class:`ecqx.compression.ecqx.ECQx`: ``bits``, ``lam``, ``p``,
-        ``relevance`` ...
+    **options : hyper-parameters of :class:`ecqx.compression.methods.ecqx.ECQx`: ``bits``, ``lam``,
+        ``p``, ``relevance`` ...
 
     Raises
     ------
@@ -96,7 +96,7 @@ def compress(
     ... )
     >>> result.compression_ratio > 4
     True
-    >>> decoded = ecqx.compression.bitstream.decode(result.artefact)
+    >>> decoded = ecqx.compression.artefact.bitstream.decode(result.artefact)
     >>> torch.equal(decoded["1.weight"], result.model[1].weight)
     True
     """

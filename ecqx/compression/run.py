@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ecqx.compression import bitstream
+from ecqx.compression.artefact import bitstream
 from ecqx.compression.contract import Diverged, content, make_method, quantizable
 from ecqx.compression.peak_memory import PeakMemory
 from ecqx.seeding import generator, global_seed

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from ecqx.compression.assigners import Assigner
+from ecqx.compression.assignment.assigners import Assigner
 from ecqx.compression.contract import Compressed, Diverged, Quantized, quantizable
 from ecqx.seeding import global_seed
 from ecqx.tasks.task import Loss, Task, predict

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ecqx.compression.feature_maps import feature_layer
+from ecqx.attribution.feature_maps import feature_layer
 from ecqx.tasks.task import evaluating, out_of_place
 
 
@@ -63,7 +63,7 @@ def _needs_convolution(model: nn.Module) -> str | None:
 
 
 def _needs_rules(model: nn.Module) -> str | None:
-    from ecqx.compression.lrp import check_rules
+    from ecqx.attribution.lrp import check_rules
 
     try:
         check_rules(model)
@@ -178,7 +178,7 @@ def grad_cam(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """ReLU of the last convolutional feature map's channels weighted by their mean gradient.
 
     Upsampled to the input's size bilinearly (corners not aligned). Which feature map is the last,
-    `ecqx.compression.feature_maps.feature_layer` says. Never negative.
+    `ecqx.attribution.feature_maps.feature_layer` says. Never negative.
     """
     layer = model.get_submodule(feature_layer(model, x[:1].detach()))
     with _recorded([layer]) as outputs:
@@ -252,7 +252,7 @@ def excitation_backprop(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     layer on the way, a deeper one), summed over channels and enlarged bilinearly. Never negative;
     before it is enlarged it sums to 1 unless, somewhere on the way, nothing excites a unit.
     """
-    from ecqx.evaluation import propagation_rules
+    from ecqx.attribution import propagation_rules
 
     with propagation_rules.excitation_backprop().context(model) as explained:
         rectifiers = [module for module in explained.modules() if isinstance(module, nn.ReLU)]
@@ -270,12 +270,12 @@ def excitation_backprop(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 def rap(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Relative attributing propagation: influential positions positive, the others negative.
 
-    `ecqx.evaluation.propagation_rules` states the rules. The authors explain the predicted class,
+    `ecqx.attribution.propagation_rules` states the rules. The authors explain the predicted class,
     whose logit is positive; from a negative one every relevance would come out with the opposite
     sign. Relevance therefore starts as the magnitude of the target's logit, and every map sums to
     it, with or without biases.
     """
-    from ecqx.evaluation import propagation_rules
+    from ecqx.attribution import propagation_rules
 
     with propagation_rules.relative_attributing_propagation(model).context(model) as explained:
         logit = _target_logits(explained, x, target)
@@ -284,10 +284,10 @@ def rap(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 
 def _lrp(composite: str, model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-    """Relevance of the inputs under one of the composites of `ecqx.compression.lrp`."""
+    """Relevance of the inputs under one of the composites of `ecqx.attribution.lrp`."""
     from zennit.rules import WSquare
 
-    from ecqx.compression import lrp
+    from ecqx.attribution import lrp
 
     rules = lrp.composite(composite)
     # Prepended: the first entry that matches the first layer wins. zennit's rule would also square

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ecqx.compression.relevance import weight_relevance
-from ecqx.compression.size import weights
+from ecqx.attribution.weight_relevance import weight_relevance
+from ecqx.compression.artefact.size import weights
 from ecqx.evaluation.maps import average_ranks
 from ecqx.tasks.task import device_of, samples_at_once
 
@@ -32,8 +32,8 @@ def mean_weight_relevance(
     Returns
     -------
     dict[str, Tensor]
-        Parameter name -> signed relevance, see `ecqx.compression.relevance.weight_relevance`; on
-        the model's device.
+        Parameter name -> signed relevance, see
+        `ecqx.attribution.weight_relevance.weight_relevance`; on the model's device.
 
     Raises
     ------

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from matplotlib import colormaps
 
-from ecqx.results import page, statistics
-from ecqx.results.page import maps
+from ecqx import page
+from ecqx.page import maps
+from ecqx.results import statistics
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ecqx import checks
-from ecqx.compression.assigners import Nearest
+from ecqx.compression.assignment.assigners import Nearest
 from ecqx.compression.contract import Compressed, Quantized, check_range, quantizable
 from ecqx.compression.training import quantize_once, train_quantized
 

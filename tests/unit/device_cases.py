@@ -11,9 +11,11 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from pipeline.jobs import rows
+from pipeline.planning import run_table
 
-from ecqx.compression import bitstream
-from ecqx.compression.relevance_sources import SOURCES
+from ecqx.compression.artefact import bitstream
+from ecqx.compression.assignment.relevance_sources import SOURCES
 from ecqx.evaluation.consistency import METRICS
 from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.evaluation.localisation import LOCALISATIONS
@@ -21,7 +23,6 @@ from ecqx.seeding import generator
 from ecqx.tasks import data, task
 from ecqx.tasks.data import Dataset, Split
 from ecqx.tasks.runtime import device_name
-from workflow import rows, run_table
 
 ROOT = Path(__file__).parents[2]
 METHODS = sorted(path.stem for path in (ROOT / "baselines").glob("*.py"))

@@ -5,10 +5,10 @@ import shutil
 import pytest
 import torch
 
-from ecqx.compression.assignment import Levels, assign, lambda_max, place
-from ecqx.compression.grid import Grid, fit_grid
+from ecqx.compression.assignment.by_relevance import Window, assign_by_relevance, rank
+from ecqx.compression.assignment.diagram import Levels, assign, lambda_max, place
+from ecqx.compression.assignment.grid import Grid, fit_grid
 from ecqx.compression.peak_memory import PeakMemory
-from ecqx.compression.relevance_assignment import Window, assign_by_relevance, rank
 from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.evaluation.reference import load_reference
 from ecqx.seeding import generator, global_seed

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ecqx.compression import bitstream
+from ecqx.compression.artefact import bitstream
 from ecqx.compression.loading import load_method
 from ecqx.compression.run import compress_point
 from ecqx.evaluation.agreement import class_rows

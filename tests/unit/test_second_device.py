@@ -55,7 +55,7 @@ def as_array(on_device):
 
 def forgetful_method(on_device):
     """A method that makes a tensor without saying where, run as the others are."""
-    from ecqx.compression.assigners import Nearest
+    from ecqx.compression.assignment.assigners import Nearest
     from ecqx.compression.contract import quantizable
     from ecqx.compression.run import compress_point
     from ecqx.compression.training import quantize_once
@@ -87,7 +87,7 @@ def outcomes(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, "-m", "tests.unit.test_second_device", str(folder)],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'workflow'}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STOREYS = ["tasks", "compression", "evaluation", "results"]
+STOREYS = ["tasks", "attribution", "compression", "evaluation", "results", "page"]
 
 
 def imported(path):
@@ -28,19 +28,20 @@ def test_storeys(storey):
     assert files
     for path in files:
         for name in imported(path):
-            assert name.split(".")[0] not in ("workflow", "baselines"), path
+            assert name.split(".")[0] not in ("pipeline", "baselines"), path
             assert not any(name.startswith(f"ecqx.{other}") for other in above), (path, name)
 
 
 def test_results_need_no_torch():
     # what is declared of explainers and metrics is read from their sources, nothing is imported
-    allowed = ("ecqx.results", "ecqx.evaluation.declared")
-    for path in (ROOT / "ecqx" / "results").rglob("*.py"):
+    allowed = ("ecqx.results", "ecqx.page", "ecqx.evaluation.declared")
+    torch_free = [*(ROOT / "ecqx/results").rglob("*.py"), *(ROOT / "ecqx/page").rglob("*.py")]
+    for path in torch_free:
         for name in imported(path):
             assert name.split(".")[0] not in ("torch", "zennit", "nncodec", "numba"), path
             fits = not name.startswith("ecqx.") or name.startswith(allowed)
             assert fits or name == "ecqx.evaluation", (path, name)
-    run = "import sys, ecqx.results.tables, ecqx.results.figures, ecqx.results.page"
+    run = "import sys, ecqx.results.tables, ecqx.results.figures, ecqx.page"
     check = "assert not {'torch', 'zennit', 'nncodec', 'numba'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", f"{run}; {check}"], check=True, cwd=ROOT)
 

@@ -1,5 +1,6 @@
 """Copies of the repository, with and without a finished smoke run, and Snakemake on them."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "ecqx", "baselines", "config", "profiles")
 SMOKE = ("--configfile", "config/smoke.yaml")
+# of a process that imports what jobs do
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'workflow'}"}
 
 
 class Checkout:

@@ -4,9 +4,9 @@ import os
 import subprocess
 
 import pytest
+from pipeline import checksum
 
 from tests.workflow.conftest import SMOKE, job_counts
-from workflow import checksum
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from pipeline.planning import run_table
 
 from benchmarks.make_results import make_attributions
 from ecqx.compression.contract import make_method
 from ecqx.compression.loading import load_method
 from ecqx.results import controls, figures, style, tables
 from ecqx.results.variants import by_variant, variants
-from workflow import run_table
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))

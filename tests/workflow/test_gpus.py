@@ -6,9 +6,9 @@ import sys
 
 import pytest
 import yaml
+from pipeline import gpus
 
-from tests.workflow.conftest import ROOT, SMOKE
-from workflow import gpus
+from tests.workflow.conftest import ENVIRONMENT, ROOT, SMOKE
 
 # An executor as clusters have one: the job reads the Snakefile again, in an environment that holds
 # nothing but what Snakemake itself hands over.
@@ -204,7 +204,7 @@ def test_jobs_are_spread_over_gpus_that_they_may_see(machine, taken, visible, se
 
 def test_a_gpu_is_free_again_when_its_job_has_ended(taken):
     code = (
-        "import os, sys; from workflow import gpus; gpus.tempfile.tempdir = sys.argv[1];"
+        "import os, sys; from pipeline import gpus; gpus.tempfile.tempdir = sys.argv[1];"
         "gpus.take_one(); print(os.environ['CUDA_VISIBLE_DEVICES'])"
     )
     assert taken(1, "3,5") == ["3"]
@@ -212,7 +212,7 @@ def test_a_gpu_is_free_again_when_its_job_has_ended(taken):
         done = subprocess.run(
             [sys.executable, "-c", code, gpus.tempfile.gettempdir()],
             cwd=ROOT,
-            env=os.environ | {"CUDA_VISIBLE_DEVICES": "3,5"},
+            env=ENVIRONMENT | {"CUDA_VISIBLE_DEVICES": "3,5"},
             capture_output=True,
             text=True,
             check=True,
@@ -224,11 +224,11 @@ def test_a_gpu_is_free_again_when_its_job_has_ended(taken):
 def test_a_job_does_not_compute_elsewhere_than_it_was_given(machine, gpu, expected):
     machine(TWO)
     code = (
-        "from types import SimpleNamespace; from workflow import job;"
+        "from types import SimpleNamespace; from pipeline.jobs import job;"
         f"given = SimpleNamespace(config={{'tasks': []}}, resources={{'gpu': {gpu}}});"
         "print('device:', job.prepare(given))"
     )
-    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": ""}  # also where the tests run on a GPU
+    hidden = ENVIRONMENT | {"CUDA_VISIBLE_DEVICES": ""}  # also where the tests run on a GPU
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=hidden, capture_output=True, text=True
     )
@@ -249,6 +249,8 @@ def test_tasks_that_fill_a_gpu_have_one_alone():
 
 
 def test_planning_needs_no_torch():
-    code = "import sys, workflow.gpus, workflow.own; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = "import sys, pipeline.gpus, pipeline.own; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "False"

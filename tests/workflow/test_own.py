@@ -8,9 +8,10 @@ import soundfile
 import torch
 import yaml
 from PIL import Image
+from pipeline import own
+from pipeline.planning import data_files, validation
 
 from tests.workflow.conftest import ROOT, job_counts
-from workflow import data_files, own, validation
 
 NET = """
 from torch import nn

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 import yaml
+from pipeline.jobs import rows, table_checks
+from pipeline.planning import command_line, run_table, sources, stale_lock, validation
 
-from tests.workflow.conftest import ROOT
-from workflow import command_line, rows, run_table, sources, stale_lock, table_checks, validation
+from tests.workflow.conftest import ENVIRONMENT, ROOT
 
 
 def test_points_are_products_of_blocks_in_order():
@@ -71,9 +72,10 @@ def test_other_text_is_a_value(text):
 
 
 def test_validation_imports_no_torch():
-    code = "import sys, workflow.validation, workflow.command_line; print('torch' in sys.modules)"
+    imports = "import sys, pipeline.planning.validation, pipeline.planning.command_line"
+    code = f"{imports}; print('torch' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
 
@@ -100,7 +102,7 @@ def test_reached_files_follow_imports(tmp_path):
 
 def test_reached_files_of_the_scripts():
     compress = sources.reached(ROOT, "workflow/scripts/compress.py")
-    assert "ecqx/compression/bitstream.py" in compress and "ecqx/seeding.py" in compress
+    assert "ecqx/compression/artefact/bitstream.py" in compress and "ecqx/seeding.py" in compress
     assert not any(path.startswith(("ecqx/evaluation", "ecqx/results")) for path in compress)
     tables = sources.reached(ROOT, "workflow/scripts/tables.py")
     assert not any(path.startswith(("ecqx/compression", "ecqx/tasks")) for path in tables)
@@ -129,11 +131,11 @@ def test_stale_lock_goes_and_a_live_one_stays(tmp_path):
     assert claim is not None and not any(locks.iterdir())
     (locks / "0.input.lock").write_text("x")
     code = (
-        "import sys; from pathlib import Path; from workflow import stale_lock;"
+        "import sys; from pathlib import Path; from pipeline.planning import stale_lock;"
         "print(stale_lock.clear(Path(sys.argv[1])) is None)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", code, str(tmp_path)], env=ENVIRONMENT, capture_output=True, text=True
     )
     assert done.stdout.strip() == "True" and any(locks.iterdir())
     claim.close()

@@ -1,9 +1,9 @@
 """Figures as files, and their captions."""
 
 from matplotlib.figure import Figure
+from pipeline.jobs import pictures
 
 from ecqx.results import style
-from workflow import pictures
 
 
 def test_a_figure_is_written_in_every_format(tmp_path):

@@ -3,9 +3,9 @@
 from collections import Counter
 
 import yaml
+from pipeline.planning import run_table
 
 from tests.workflow.conftest import ROOT, job_counts
-from workflow import run_table
 
 DEFAULT = yaml.safe_load((ROOT / "config/default.yaml").read_text())
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pipeline.jobs import rows
+from pipeline.planning import run_table
 
 from tests.workflow.conftest import SMOKE, job_counts
-from workflow import rows, run_table
 
 pytestmark = pytest.mark.slow
 
@@ -189,7 +190,7 @@ def test_second_call_plans_nothing(smoke_run):
 
 
 def test_touched_files_plan_nothing(finished):
-    for path in ("baselines/ecq.py", "ecqx/compression/grid.py", "ecqx/tasks/data.py"):
+    for path in ("baselines/ecq.py", "ecqx/compression/assignment/grid.py", "ecqx/tasks/data.py"):
         os.utime(finished.folder / path)
     assert finished.plan() == {}
 
@@ -207,7 +208,7 @@ def test_edited_baseline_plans_its_own_runs(finished):
 @pytest.mark.parametrize(
     ("path", "planned", "spared"),
     [
-        ("ecqx/compression/grid.py", "compress-digits-residual_cnn-ecq-0", "pretrain"),
+        ("ecqx/compression/assignment/grid.py", "compress-digits-residual_cnn-ecq-0", "pretrain"),
         ("ecqx/evaluation/consistency.py", "anchors", "compress-digits-residual_cnn-ecq-0"),
         ("ecqx/tasks/models/residual_cnn.py", "pretrain", "prepare_data"),
         ("ecqx/tasks/datasets/digits.py", "prepare_data", None),
@@ -251,7 +252,7 @@ def test_figures_alone(finished):
     for path in figures.iterdir():
         path.unlink()
     # not even an edit of the library makes it train
-    finished.append("ecqx/compression/grid.py", "\n# an edit\n")
+    finished.append("ecqx/compression/assignment/grid.py", "\n# an edit\n")
     done = finished.snakemake("figures", "--cores", "1", *SMOKE)
     assert done.returncode == 0, done.stdout
     assert set(job_counts(done.stdout)) == {"figures"}

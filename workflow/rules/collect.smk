@@ -13,7 +13,7 @@ rule collect:
         randomisation=pretrained_paths("randomisation.csv"),
         skipped=pretrained_paths("skipped.csv"),
         schema="workflow/schemas/tables.schema.yaml",
-        code=["workflow/rows.py", "workflow/table_checks.py"],
+        code=["workflow/pipeline/jobs/rows.py", "workflow/pipeline/jobs/table_checks.py"],
     output:
         **EXTRA_TABLES,
         runs=report(TABLES[0], caption="../report/runs.rst", category="Tables"),

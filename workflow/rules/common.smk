@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
 
 from ecqx.tasks.locating import locate
 from ecqx.tasks.own_model import OwnModel
-from workflow import checksum, command_line, data_files, environment, gpus, own, run_table
-from workflow import sources, stale_lock, validation
+from pipeline import checksum, gpus, own
+from pipeline.planning import command_line, data_files, environment, run_table
+from pipeline.planning import sources, stale_lock, validation
 
 environment.prepare(ROOT)
 

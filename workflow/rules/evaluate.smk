@@ -10,7 +10,7 @@ for task in TASKS.values():
                 input:
                     data=fill(DATA, task),
                     reference=fill(f"{PRETRAINED}/reference.npz", task),
-                    code="workflow/rows.py",
+                    code="workflow/pipeline/jobs/rows.py",
                     artefact=fill(f"{RUN}/model.nnc", task, method, share),
                     record=fill(f"{RUN}/run.json", task, method, share),
                     library=library(

@@ -71,7 +71,7 @@ rule figures:
         ],
         texts=sorted({f"workflow/report/{name.partition('-')[0]}.rst" for name in FIGURE_NAMES}),
         library=library("workflow/scripts/figures.py"),
-        code="workflow/pictures.py",
+        code="workflow/pipeline/jobs/pictures.py",
     output:
         [path for name in FIGURE_NAMES for path in figure(f"{name}-column")],
         [path for name in FIGURE_NAMES for path in captioned(figure(name), name.partition("-")[0])],

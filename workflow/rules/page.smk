@@ -5,7 +5,7 @@ PAGE = f"{RESULTS}/page.html"
 PAGE_TASKS = {label: TASKS[label] for label in SHOWN_MAPS_AT_HAND}
 PAGE_ASSETS = [
     os.path.relpath(path)
-    for path in sorted((ROOT / "ecqx/results/page").rglob("*"))
+    for path in sorted((ROOT / "ecqx/page").rglob("*"))
     if path.suffix in (".html", ".css", ".js", ".txt")
 ]
 

@@ -35,7 +35,7 @@ rule anchors:
         data=DATA,
         model=f"{PRETRAINED}/model.pt",
         retrained=retrained_of,
-        code="workflow/rows.py",
+        code="workflow/pipeline/jobs/rows.py",
         library=lambda wildcards: library(
             "workflow/scripts/anchors.py",
             "ecqx/tasks/runtime.py",

@@ -6,8 +6,10 @@ architecture trained from another seed, and one that was never trained.
 
 import numpy as np
 import torch
+from pipeline.jobs import rows
+from pipeline.jobs.job import open_log, prepare
 
-from ecqx.compression.lrp import check_rules
+from ecqx.attribution.lrp import check_rules
 from ecqx.evaluation.evaluate import anchor_rows, inapplicable, make_reference
 from ecqx.evaluation.layers import mean_weight_relevance, relevance_rows
 from ecqx.evaluation.randomisation import randomisation_rows
@@ -16,8 +18,6 @@ from ecqx.evaluation.subset import evaluation_pairs
 from ecqx.seeding import derive_seed, generator, global_seed
 from ecqx.tasks import data, models
 from ecqx.tasks.task import objective
-from workflow import rows
-from workflow.job import open_log, prepare
 
 # Training samples that weight relevance is the mean over: the data that relevance is taken from
 # where it steers a method, never the test split.

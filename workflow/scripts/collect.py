@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
-
-from workflow import rows, table_checks
-from workflow.job import open_log
+from pipeline.jobs import rows, table_checks
+from pipeline.jobs.job import open_log
 
 
 def read_json(path: str) -> dict:

@@ -5,15 +5,15 @@ import math
 from pathlib import Path
 
 import torch
+from pipeline.jobs.job import git_commit, open_log, prepare, versions
+from pipeline.jobs.rows import write_history
+from pipeline.planning import run_table
 
 from ecqx.compression.loading import load_method
 from ecqx.compression.run import Outcome, compress_point
 from ecqx.tasks import data, models
 from ecqx.tasks.runtime import device_name
 from ecqx.tasks.task import Budget, Task
-from workflow import run_table
-from workflow.job import git_commit, open_log, prepare, versions
-from workflow.rows import write_history
 
 
 def record(outcome: Outcome, identity: dict, origin: dict) -> dict:

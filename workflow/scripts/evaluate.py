@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 
 import torch
+from pipeline.jobs import rows
+from pipeline.jobs.job import open_log, prepare
 
-from ecqx.compression import bitstream, size
+from ecqx.compression.artefact import bitstream, size
 from ecqx.evaluation.agreement import class_rows
 from ecqx.evaluation.evaluate import accuracy, evaluate_network
 from ecqx.evaluation.reference import Reference, load_reference, save_maps
 from ecqx.tasks import data, models
 from ecqx.tasks.task import objective
-from workflow import rows
-from workflow.job import open_log, prepare
 
 _TABLES = ("attributions", "predictions", "layers")
 

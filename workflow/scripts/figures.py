@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pipeline.jobs import pictures
+from pipeline.jobs.job import open_log
 
 from ecqx.evaluation.reference import load_maps
 from ecqx.results import figures, files, statistics, style
 from ecqx.results.figures import layout, panels
 from ecqx.results.variants import by_variant, method_of, variants
-from workflow import pictures
-from workflow.job import open_log
 
 
 class Results:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pipeline.jobs.job import open_log
 
+from ecqx import page
 from ecqx.evaluation.reference import load_maps
-from ecqx.results import page
 from ecqx.results.variants import by_variant, variants
-from workflow.job import open_log
 
 
 def galleries(

@@ -4,10 +4,11 @@ import sys
 import traceback
 from pathlib import Path
 
+from pipeline import checksum
+from pipeline.jobs.job import open_log, prepare
+
 from ecqx.seeding import derive_seed
 from ecqx.tasks import data, datasets
-from workflow import checksum
-from workflow.job import open_log, prepare
 
 
 def main(snakemake) -> None:

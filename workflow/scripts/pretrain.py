@@ -8,6 +8,8 @@ import traceback
 from pathlib import Path
 
 import torch
+from pipeline.jobs.job import git_commit, open_log, prepare, versions
+from pipeline.jobs.rows import write_history
 
 from ecqx.seeding import generator
 from ecqx.tasks import data, models
@@ -15,8 +17,6 @@ from ecqx.tasks.own_model import given
 from ecqx.tasks.pretrain import pretrain
 from ecqx.tasks.runtime import device_name
 from ecqx.tasks.task import Budget, Task
-from workflow.job import git_commit, open_log, prepare, versions
-from workflow.rows import write_history
 
 
 def main(snakemake) -> None:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from pipeline.jobs.job import open_log
+
 from ecqx.results import files, tables
-from workflow.job import open_log
 
 
 def main(snakemake) -> None:

@@ -5,8 +5,8 @@ import sys
 import pytest
 import torch
 
-from ecqx.compression import bitstream
-from ecqx.compression.assigners import Nearest
+from ecqx.compression.artefact import bitstream
+from ecqx.compression.assignment.assigners import Nearest
 from ecqx.compression.contract import Compressed, Diverged, quantizable
 from ecqx.compression.run import compress_point
 from ecqx.compression.training import quantize_once, train_quantized

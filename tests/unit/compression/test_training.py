@@ -6,10 +6,10 @@ import dataclasses
 import pytest
 import torch
 
-from ecqx.compression.assigners import EntropyConstrained, Nearest, RelevanceConstrained
+from ecqx.compression.assignment.assigners import EntropyConstrained, Nearest, RelevanceConstrained
+from ecqx.compression.assignment.by_relevance import Window
+from ecqx.compression.assignment.relevance_sources import SOURCES, relevance_source
 from ecqx.compression.contract import Diverged, Quantized, quantizable
-from ecqx.compression.relevance_assignment import Window
-from ecqx.compression.relevance_sources import SOURCES, relevance_source
 from ecqx.compression.training import quantize_once, train_quantized, zero_share
 from ecqx.seeding import generator
 from ecqx.tasks.task import Budget, predict
@@ -157,7 +157,7 @@ def test_relevance_changes_the_assignment_inside_the_window(small_cnn, small_tas
 
 
 def test_relevance_momentum_and_interval(small_cnn, small_task):
-    from ecqx.compression.relevance import weight_relevance
+    from ecqx.attribution.weight_relevance import weight_relevance
 
     x, y = small_task.train.x, small_task.train.y
     assigner = relevance_constrained(small_cnn, momentum=0.25, interval=2)

@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 from torch import nn
 
-from ecqx.compression.relevance import weight_relevance
+from ecqx.attribution.weight_relevance import weight_relevance
 from ecqx.evaluation.layers import mean_weight_relevance, relevance_rows
 from ecqx.tasks.models import residual_cnn
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pipeline.jobs import rows
 
 from ecqx.results import style, tables
 from ecqx.results.tables import rendering, summary
 from ecqx.results.tables.collected import Collected
-from workflow import rows
 
 ROOT = Path(__file__).parents[3]
 HEAD = r"""\documentclass[twocolumn]{article}

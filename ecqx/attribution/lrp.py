@@ -1,0 +1,136 @@
+"""Layer-wise relevance propagation (LRP) rules by layer, as zennit composites.
+
+Sources: Bach et al. 2015 (epsilon, alpha-beta), Montavon et al. 2019 (composites), Lapuschkin et
+al. 2019 (flat). ECQx (arXiv 2109.04236), section 4.2, uses these two composites.
+"""
+
+from __future__ import annotations
+
+import torch
+from zennit.canonizers import MergeBatchNorm
+from zennit.composites import SpecialFirstLayerMapComposite
+from zennit.layer import Sum
+from zennit.rules import Flat
+from zennit.types import Activation, AvgPool, BatchNorm, ConvolutionStandard, Linear
+
+from ecqx.attribution.dataflow import dataflow, residual_sums
+from ecqx.attribution.lrp_rules import AlphaBeta, Epsilon, Norm, Pass
+
+# The rule of convolutions; dense layers follow the epsilon rule, the first layer the flat rule.
+COMPOSITES = {
+    "epsilon_plus_flat": AlphaBeta(1.0, 0.0),
+    "epsilon_alpha2_beta1_flat": AlphaBeta(2.0, 1.0),
+}
+BATCH_NORM = ("merge", "pass")
+
+# Layers through which the gradient itself is the relevance: they move or select activations.
+_ROUTING = (
+    torch.nn.MaxPool1d,
+    torch.nn.MaxPool2d,
+    torch.nn.MaxPool3d,
+    torch.nn.AdaptiveMaxPool1d,
+    torch.nn.AdaptiveMaxPool2d,
+    torch.nn.Flatten,
+    torch.nn.Unflatten,
+    torch.nn.ZeroPad2d,
+    torch.nn.ZeroPad3d,
+    torch.nn.Identity,
+    torch.nn.Dropout,
+    torch.nn.Dropout2d,
+)
+_WITH_RULE = (torch.nn.Linear, ConvolutionStandard, Activation, AvgPool, BatchNorm, Sum)
+
+
+def check_rules(model: torch.nn.Module) -> None:
+    """Raise unless each layer of the model, and all computed between layers, has an LRP rule.
+
+    Raises
+    ------
+    ValueError: naming the layers without a rule and their types, or the operations; or the forward
+    pass cannot be traced, see :func:`ecqx.attribution.dataflow.dataflow`.
+    """
+    missing = [
+        f"{name or 'the model'} ({type(module).__name__})"
+        for name, module in model.named_modules()
+        if not _has_rule(module)
+    ]
+    if missing:
+        raise ValueError(f"no LRP rule for: {', '.join(missing)}")
+    if operations := dataflow(model).operations:
+        raise ValueError(
+            f"no LRP rule for what forward computes outside of modules: {', '.join(operations)} "
+            "(residual sums: zennit.layer.Sum; means: nn.AdaptiveAvgPool2d)"
+        )
+
+
+def _has_rule(module: torch.nn.Module) -> bool:
+    # zennit counts all of torch's file of activations, and attention is in it
+    if isinstance(module, _WITH_RULE + _ROUTING):
+        return not isinstance(module, torch.nn.MultiheadAttention)
+    # a container has none and needs none, unless it computes with parameters of its own
+    contains = any(True for _ in module.children())
+    return contains and not any(True for _ in module.parameters(recurse=False))
+
+
+class MergeFollowingBatchNorm(MergeBatchNorm):
+    """Folds a batch norm into the linear or convolutional layer whose output it takes."""
+
+    def apply(self, root_module: torch.nn.Module) -> list[MergeBatchNorm]:
+        instances = []
+        for layer, norm in dataflow(root_module).normalised:
+            instance = self.copy()
+            instance.register((root_module.get_submodule(layer),), root_module.get_submodule(norm))
+            instances.append(instance)
+        return instances
+
+
+class _FirstThatRuns(SpecialFirstLayerMapComposite):
+    """The special rules go to the linear or convolutional layer that runs first."""
+
+    def register(self, module: torch.nn.Module) -> None:
+        self._layers = weighted_layers(module)
+        super().register(module)
+
+    def mapping(self, ctx: dict, name: str, module: torch.nn.Module):
+        ctx["first_layer_visited"] = name != self._layers[0]
+        return super().mapping(ctx, name, module)
+
+
+def weighted_layers(model: torch.nn.Module) -> list[str]:
+    """Names of the linear and convolutional layers, in the order in which they run."""
+    # zennit's type Linear includes convolutions
+    modules = dict(model.named_modules())
+    return [name for name in dataflow(model).layers if isinstance(modules.get(name), Linear)]
+
+
+def composite(name: str, *, batch_norm: str = "merge") -> SpecialFirstLayerMapComposite:
+    """A zennit composite: which rule each layer of a network follows.
+
+    Parameters
+    ----------
+    name : ``epsilon_plus_flat`` (epsilon for dense layers, z+ for convolutions, flat for the
+        first layer) or ``epsilon_alpha2_beta1_flat`` (alpha = 2, beta = 1 for convolutions).
+    batch_norm : ``merge`` folds batch normalisation into the preceding linear layer while the
+        composite is in use, where it directly takes that layer's output; ``pass`` lets relevance
+        through it unchanged.
+
+    Raises
+    ------
+    ValueError: unknown name or treatment of batch normalisation.
+    """
+    if name not in COMPOSITES:
+        raise ValueError(f"composite: {name!r} is unknown, expected one of {', '.join(COMPOSITES)}")
+    if batch_norm not in BATCH_NORM:
+        raise ValueError(
+            f"batch_norm: {batch_norm!r} is unknown, expected one of {', '.join(BATCH_NORM)}"
+        )
+    merged = [MergeFollowingBatchNorm()] if batch_norm == "merge" else []
+    layer_map = [
+        (Activation, Pass()),
+        (Sum, Norm()),
+        (AvgPool, Norm()),
+        (BatchNorm, Pass()),
+        (ConvolutionStandard, COMPOSITES[name]),
+        (torch.nn.Linear, Epsilon()),
+    ]
+    return _FirstThatRuns(layer_map, [(Linear, Flat())], canonizers=merged + residual_sums())

@@ -1,0 +1,145 @@
+"""Relevance of weights: how much of a decision flows through each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from zennit.types import ConvolutionStandard
+
+from ecqx.attribution import lrp
+from ecqx.attribution.lrp_rules import weight_gradient
+from ecqx.tasks.task import evaluating, out_of_place
+
+STARTS = ("output", "ones", "probability")
+_EPSILON = 1e-6
+
+
+def weight_relevance(
+    model: torch.nn.Module,
+    x: Tensor,
+    target: Tensor,
+    *,
+    composite: str = "epsilon_plus_flat",
+    batch_norm: str = "merge",
+    start: str = "output",
+    parts: int = 1,
+) -> dict[str, Tensor]:
+    """LRP relevance of every linear and convolutional weight, summed over a batch.
+
+    For a layer with input a, output z and relevance R arriving at z, the relevance of its weight
+    is  w * d/dw <z, R / (z + eps sign z)>  with the second factor held constant: one contraction
+    of a with R / z, as for a weight gradient. Input and output are those of LRP's own pass.
+
+    Source: ECQx (arXiv 2109.04236), eq. 8 to 10.
+
+    Parameters
+    ----------
+    model : network whose layers all have a rule; it runs in evaluation mode and comes back with
+        parameters, gradients, hooks and training mode as they were, also after an exception.
+    x : float Tensor, shape (batch, ...)
+    target : the class whose output is explained, int64 Tensor, shape (batch,); or several classes
+        per sample, bool Tensor, shape (batch, classes)
+    composite, batch_norm : see :func:`ecqx.attribution.lrp.composite`
+    start : relevance at the target's output: its logit (``output``), 1 (``ones``) or its softmax
+        probability (``probability``; sigmoid with several classes), each divided by the batch size
+    parts : int >= 1; the batch is explained in that many pieces, one after the other, which bounds
+        the memory and changes nothing but rounding
+
+    Returns
+    -------
+    dict: parameter name -> float Tensor of the parameter's shape, signed. A layer that takes no
+    part in the output (an auxiliary head) is absent.
+
+    Raises
+    ------
+    ValueError: a layer without a rule, an unknown composite, batch-norm treatment or start.
+    """
+    if start not in STARTS:
+        raise ValueError(f"start: {start!r} is unknown, expected one of {', '.join(STARTS)}")
+    rules = lrp.composite(composite, batch_norm=batch_norm)
+    lrp.check_rules(model)
+    layers = {
+        f"{name}.weight" if name else "weight": module
+        for name, module in model.named_modules()
+        if isinstance(module, (torch.nn.Linear, ConvolutionStandard))
+    }
+    relevance: dict[str, Tensor] = {}
+
+    def contract(name: str, activation: Tensor, output: Tensor, arriving: Tensor) -> None:
+        ratio = arriving / (output + _EPSILON * output.sign())
+        # z = 0 carries no relevance; without this 0 / 0 would spread NaN.
+        ratio = torch.where(output == 0, 0.0, ratio)
+        share = weight_gradient(layers[name], activation, ratio).mul_(layers[name].weight.detach())
+        relevance[name] = relevance[name] + share if name in relevance else share
+
+    with (
+        evaluating(model),
+        out_of_place(model),
+        torch.enable_grad(),
+        rules.context(model) as modified,
+    ):
+        for piece, classes in zip(x.detach().chunk(parts), target.chunk(parts), strict=True):
+            with _tapped(layers, contract) as roots:
+                logits = modified(piece)
+                seed = _start_relevance(logits.detach(), classes, start) / len(x)
+                outputs = [output for _, _, output in roots]
+                arriving = torch.autograd.grad(
+                    logits, outputs, grad_outputs=seed, allow_unused=True
+                )
+            for (name, activation, output), arrived in zip(roots, arriving, strict=True):
+                if arrived is not None:
+                    contract(name, activation, output.detach(), arrived)
+    return {name: relevance[name] for name in layers if name in relevance}
+
+
+@contextmanager
+def _tapped(
+    layers: dict[str, torch.nn.Module], contract: Callable[[str, Tensor, Tensor, Tensor], None]
+) -> Iterator[list[tuple[str, Tensor, Tensor]]]:
+    """Call ``contract`` for each layer in the block with its input, output and arriving relevance.
+
+    It is called while relevance comes by, so that neither relevance nor activations of all layers
+    are held at once. The layers that relevance reaches last, those that take the input itself,
+    are left to the caller: name, input and output, where the backward pass may stop.
+    """
+    roots: list[tuple[str, Tensor, Tensor]] = []
+
+    def tap(name: str, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        activation = args[0].detach()
+        if not args[0].requires_grad:
+            leaf = output.detach().requires_grad_()
+            roots.append((name, activation, leaf))
+            return leaf
+        held = [activation, output.detach()]
+
+        def arrive(arriving: Tensor) -> None:
+            contract(name, *held, arriving)
+            held.clear()
+
+        output.register_hook(arrive)
+        return None
+
+    handles = [
+        layer.register_forward_hook(lambda _, args, output, name=name: tap(name, args, output))
+        for name, layer in layers.items()
+    ]
+    try:
+        yield roots
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _start_relevance(logits: Tensor, target: Tensor, start: str) -> Tensor:
+    """Shape (batch, classes): zero but for the outputs of the target."""
+    several = target.ndim == 2
+    chosen = target if several else torch.nn.functional.one_hot(target, logits.shape[1])
+    value = {
+        "output": lambda: logits,
+        "ones": lambda: torch.ones_like(logits),
+        "probability": lambda: logits.sigmoid() if several else logits.softmax(1),
+    }[start]()
+    return chosen.to(logits.dtype) * value

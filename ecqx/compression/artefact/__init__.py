@@ -1,0 +1,1 @@
+"""The bitstream of a compressed network, and how large it is."""

@@ -1,0 +1,1 @@
+"""Which level every weight takes: grids, power diagrams, and the price of zero."""

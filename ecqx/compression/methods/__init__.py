@@ -1,0 +1,1 @@
+"""The methods that are part of the library; ``baselines/`` offers them to the workflow."""

@@ -1,0 +1,29 @@
+"""ECQ: entropy-constrained quantization with quantization-aware training.
+
+Source: ECQx (arXiv 2109.04236), eq. 4 to 6; Marban et al., EC2T (CVPRW 2020). Deviation: the
+constraint of each tensor is relative to the strength that would zero it, so that ``lam`` is on
+another scale than in the authors' experiments: compare fronts, not single values.
+"""
+
+from dataclasses import dataclass
+
+from ecqx.compression.assignment.assigners import EntropyConstrained
+from ecqx.compression.contract import Compressed, check_range, quantizable
+from ecqx.compression.training import Penalty, train_quantized
+
+
+@dataclass(frozen=True)
+class ECQ:
+    """Cheapest level under squared distance plus lam times code length."""
+
+    bits: int = 4
+    lam: float = 0.1
+
+    def __post_init__(self):
+        check_range("bits", self.bits, 2, 8)
+        check_range("lam", self.lam, 0.0, 1.0)
+
+    def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
+        """See the contract; ``penalty`` is an addition to the training loss."""
+        assigner = EntropyConstrained(quantizable(model), self.bits, self.lam)
+        return train_quantized(model, task, assigner, rng, penalty)

@@ -1,0 +1,77 @@
+"""ECQx: entropy-constrained quantization in which relevance decides which weights may be zero.
+
+Source: ECQx (arXiv 2109.04236), section 4.2. Deviations: beta is found in closed form instead of
+by trial; weights without any relevance become zero in the order of their entropy-constrained cost,
+so that the sparsity stays inside its window; ``lam`` is relative per tensor as in ``ecq``.
+"""
+
+from dataclasses import dataclass
+
+from ecqx.attribution.lrp import BATCH_NORM, COMPOSITES
+from ecqx.attribution.weight_relevance import STARTS
+from ecqx.compression.assignment.assigners import RelevanceConstrained
+from ecqx.compression.assignment.by_relevance import WINDOWS, Window
+from ecqx.compression.assignment.relevance_sources import RELEVANCE_OF, SOURCES, relevance_source
+from ecqx.compression.contract import Compressed, check_choice, check_range, quantizable
+from ecqx.compression.training import Penalty, train_quantized
+
+
+@dataclass(frozen=True)
+class ECQx:
+    """As ECQ, with the cost of zero multiplied by rho * relevance^beta.
+
+    The sparsity of each tensor stays within ``p`` of the one ECQ would give it, on the side that
+    ``window`` names. ``relevance`` is LRP or a control, see
+    ``ecqx.compression.assignment.relevance_sources``; ``relevance_of`` names the weights it belongs
+    to; ``momentum`` smooths it over steps; ``relevance_interval`` measures it every so many steps;
+    the rest is how LRP propagates.
+    """
+
+    bits: int = 4
+    lam: float = 0.1
+    p: float = 0.1
+    window: str = "below"
+    rho: float = 2.0
+    relevance: str = "lrp"
+    momentum: float = 0.1
+    relevance_interval: int = 1
+    relevance_of: str = "quantized"
+    composite: str = "epsilon_plus_flat"
+    batch_norm: str = "merge"
+    start: str = "output"
+
+    def __post_init__(self):
+        check_range("bits", self.bits, 2, 8)
+        check_range("lam", self.lam, 0.0, 1.0)
+        check_range("p", self.p, 0.0, 1.0)
+        check_choice("window", self.window, WINDOWS)
+        check_range("rho", self.rho, 1.0, 1000.0)
+        check_choice("relevance", self.relevance, SOURCES)
+        check_range("momentum", self.momentum, 0.0, 0.999)
+        check_range("relevance_interval", self.relevance_interval, 1, 1_000_000)
+        check_choice("relevance_of", self.relevance_of, RELEVANCE_OF)
+        check_choice("composite", self.composite, tuple(COMPOSITES))
+        check_choice("batch_norm", self.batch_norm, BATCH_NORM)
+        check_choice("start", self.start, STARTS)
+
+    def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
+        """See the contract; ``penalty`` is an addition to the training loss."""
+        source = relevance_source(
+            self.relevance,
+            relevance_of=self.relevance_of,
+            composite=self.composite,
+            batch_norm=self.batch_norm,
+            start=self.start,
+            rng=rng,
+        )
+        assigner = RelevanceConstrained(
+            quantizable(model),
+            self.bits,
+            self.lam,
+            source,
+            window=Window(self.window, self.p),
+            rho=self.rho,
+            momentum=self.momentum,
+            interval=self.relevance_interval,
+        )
+        return train_quantized(model, task, assigner, rng, penalty)

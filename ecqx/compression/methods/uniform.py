@@ -1,0 +1,25 @@
+"""Uniform quantization with quantization-aware training.
+
+Source: the uniform quantizer of ECQx (arXiv 2109.04236, section 4.1), lambda = 0, trained with the
+straight-through estimator (Bengio et al. 2013). Deviations: none.
+"""
+
+from dataclasses import dataclass
+
+from ecqx.compression.assignment.assigners import Nearest
+from ecqx.compression.contract import Compressed, check_range, quantizable
+from ecqx.compression.training import Penalty, train_quantized
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Nearest level on a grid of 2^bits levels per tensor, network trained on the grid."""
+
+    bits: int = 4
+
+    def __post_init__(self):
+        check_range("bits", self.bits, 2, 8)
+
+    def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
+        """See the contract; ``penalty`` is an addition to the training loss."""
+        return train_quantized(model, task, Nearest(quantizable(model), self.bits), rng, penalty)

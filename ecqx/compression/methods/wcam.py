@@ -1,0 +1,70 @@
+"""WCAM as hyper-parameters and behaviour that are laid over a method which trains on a grid.
+
+Source: Park et al., NeurIPS 2020 (arXiv 2010.15054), see :mod:`ecqx.compression.methods.matching`.
+Deviation: the paper matches maps while distilling and pruning; matching them while quantizing is an
+adaptation. In a network without convolutions the last hidden activation vector takes the place of
+the feature map, each unit a position of its own.
+"""
+
+from dataclasses import dataclass
+
+from ecqx.compression.contract import Compressed, check_choice, check_range
+from ecqx.compression.methods.matching import VARIANTS, AttributionMatching
+
+
+@dataclass(frozen=True)
+class WCAM:
+    """Adds a penalty on changed attribution maps to the training of another method.
+
+    To be inherited from in front of that method, as in ``class Method(WCAM, ECQ)``. Its own fields
+    and checks stay, and its ``compress`` has to take a ``penalty``; see
+    :class:`ecqx.compression.methods.ecq.ECQ`.
+
+    ``gamma`` weighs the penalty; with 0 the other method is left as it is. ``variant`` is how a
+    feature map is collapsed: ``ewa``, ``swa`` or ``sswa``. ``layers`` names the layers that are
+    matched, separated by commas; with none it is the last feature map. ``dropped`` is the share of
+    the teacher's channels that ``sswa`` leaves out of each step, and means nothing to the others.
+    """
+
+    gamma: float = 100.0
+    variant: str = "swa"
+    layers: str = ""
+    dropped: float = 0.3
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range("gamma", self.gamma, 0.0, 1.0e6)
+        check_choice("variant", self.variant, VARIANTS)
+        layer_names(self.layers)
+        check_range("dropped", self.dropped, 0.0, 1.0)
+
+    def compress(self, model, task, rng) -> Compressed:
+        if self.gamma == 0:
+            return super().compress(model, task, rng)
+        with AttributionMatching(
+            model,
+            task.train.x[:1].to(task.device),
+            gamma=self.gamma,
+            variant=self.variant,
+            layers=layer_names(self.layers),
+            dropped=self.dropped,
+            rng=rng,
+        ) as penalty:
+            return super().compress(model, task, rng, penalty)
+
+
+def layer_names(text: str) -> list[str]:
+    """Names of layers from a text that separates them by commas; the empty text names none.
+
+    Raises
+    ------
+    ValueError: a name is empty or given twice.
+    """
+    if not text.strip():
+        return []
+    names = [name.strip() for name in text.split(",")]
+    if "" in names or len(set(names)) < len(names):
+        raise ValueError(
+            f"layers: {text!r} has an empty or a repeated name, expected different names of layers"
+        )
+    return names

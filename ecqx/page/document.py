@@ -1,0 +1,95 @@
+"""One HTML file that needs no other: data, style, scripts and the plotting library inside.
+
+A Content-Security-Policy in the file forbids every request and every script but those that it was
+written with, each known by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import importlib.resources
+import json
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ecqx.page.maps import BUDGET, Gallery, embedded
+from ecqx.page.payload import payload, run_numbers
+
+LIBRARY = "vendor/plotly-basic.min.js"
+LICENSE = "vendor/plotly-LICENSE.txt"
+# In the order in which they build upon each other.
+SCRIPTS = (
+    "statistics.js",
+    "data.js",
+    "selection.js",
+    "panels.js",
+    "run.js",
+    "table.js",
+    "page.js",
+)
+
+
+def render(
+    runs: pd.DataFrame,
+    attributions: pd.DataFrame,
+    galleries: Sequence[Gallery] = (),
+) -> str:
+    """A page to explore the results with: plots, filters, table, attributions of a run.
+
+    Parameters
+    ----------
+    runs, attributions : DataFrame
+        As runs.csv and attributions.csv; columns that older tables lack may be absent.
+    galleries : sequence of Gallery
+        Attribution maps, one gallery per task; without one its runs are shown without maps. Of
+        all of them as many samples and explainers are kept as `maps.BUDGET` allows.
+
+    Returns
+    -------
+    str
+        An HTML document, to be written as UTF-8. The same arguments give the same text.
+
+    Raises
+    ------
+    ValueError
+        A column is missing, or a run or a row of attributions occurs twice.
+    """
+    data = payload(runs, attributions)
+    data["maps"] = embedded(galleries, run_numbers(runs))
+    data["maps_budget"] = BUDGET
+    scripts = [_asset(LIBRARY), *map(_asset, SCRIPTS)]
+    for name, text in zip((LIBRARY, *SCRIPTS), scripts, strict=True):
+        # Either would end, or hide the end of, the element that holds the script.
+        if re.search(r"</script|<!--", text, re.IGNORECASE):
+            raise ValueError(f"{name}: holds '</script' or '<!--', expected neither")
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            "script-src " + " ".join(f"'{_hash(text)}'" for text in scripts),
+            "style-src 'unsafe-inline'",  # the library writes style attributes
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    parts = {
+        "policy": html.escape(policy, quote=True).replace("&#x27;", "'"),
+        "license": _asset(LICENSE).replace("--", "- -"),
+        "style": _asset("page.css"),
+        "data": json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "scripts": "\n".join(f"<script>{text}</script>" for text in scripts),
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
+
+
+def _asset(name: str) -> str:
+    return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

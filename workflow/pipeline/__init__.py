@@ -1,0 +1,1 @@
+"""The Python side of the workflow: what plans it, and what its jobs share."""

@@ -1,0 +1,280 @@
+"""Checks of a configuration before any job starts: one line per problem, no torch import.
+
+A line names the key, the value and what is expected there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from ecqx.evaluation import declared
+from ecqx.tasks import own_data
+from ecqx.tasks.own_model import OwnModel
+from pipeline import own
+from pipeline.planning import data_files
+from pipeline.planning.run_table import expand_grid
+
+_EVALUATION_KINDS = {
+    "explainers": "explainer",
+    "metrics": "metric",
+    "localisation": "localisation",
+}
+_NUMBER = re.compile(r"(?P<mantissa>[+-]?\d+(\.\d*)?)(e(?P<sign>[+-]?)(?P<exponent>\d+))?", re.I)
+
+
+def problems(config: Mapping[str, Any], root: Path) -> list[str]:
+    """Everything that can be said about a configuration without importing a method.
+
+    Parameters
+    ----------
+    config : the merged configuration.
+    root : repository root; methods are the files of ``baselines/``, data sets and models those of
+        ``ecqx/tasks/datasets/`` and ``ecqx/tasks/models/``.
+
+    Returns
+    -------
+    list of lines, empty if the configuration is sound so far. Values are only checked against each
+    other once all of them have the right form.
+    """
+    schema = yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text("utf-8"))
+    return schema_problems(config, schema) or list(_cross_problems(config, root))
+
+
+def schema_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Lines for keys and values that the schema refuses.
+
+    Source of the expectation: the ``description`` beside the violated constraint.
+    """
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: e.json_path)
+    return list(dict.fromkeys(line for error in errors for line in _schema_lines(error)))
+
+
+def _schema_lines(error: ValidationError) -> Iterator[str]:
+    where = key_path(error.absolute_path)
+    expected = error.schema.get("description", error.message)
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema["properties"])
+        for key in error.instance:
+            if key not in error.schema["properties"]:
+                yield f"{join(where, key)}: unknown key, expected {one_of(key, known)}"
+    elif error.validator == "required":
+        for key in error.validator_value:
+            if key not in error.instance:
+                yield f"{join(where, key)}: missing, expected {expected}"
+    elif error.validator == "propertyNames" or "propertyNames" in error.absolute_schema_path:
+        yield f"{where}: got the key {error.instance!r}, expected {expected}"
+    else:
+        yield f"{where}: got {_shown(error.instance)}, expected {expected}{_hint(error.instance)}"
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r} (text)" if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _hint(value: Any) -> str:
+    """What to write instead of a number that YAML took for text."""
+    match = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not match:
+        return ""
+    if match["exponent"] is None:
+        return f"; write {value.strip()} without quotes, in a configuration file"
+    mantissa = match["mantissa"] + ("" if "." in match["mantissa"] else ".0")
+    written = f"{mantissa}e{match['sign'] or '+'}{match['exponent']}"
+    return f"; YAML reads {value.strip()} as text: write {written}"
+
+
+def key_path(parts: Iterable[str | int]) -> str:
+    """``grids.ecq[0].lam`` for ("grids", "ecq", 0, "lam"); ``configuration`` for the top level."""
+    text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts)
+    return text.lstrip(".") or "configuration"
+
+
+def join(where: str, key: Any) -> str:
+    """The path of a key below ``where``."""
+    return str(key) if where == "configuration" else f"{where}.{key}"
+
+
+def one_of(value: Any, known: Sequence[str]) -> str:
+    """The known names as an expectation, the closest one first in line."""
+    close = difflib.get_close_matches(str(value), known, n=1)
+    suggestion = f" (did you mean {close[0]}?)" if close else ""
+    return f"one of {', '.join(known)}{suggestion}"
+
+
+def module_names(folder: Path) -> list[str]:
+    """Names of the Python files in a folder, those with a leading underscore left out."""
+    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
+def _cross_problems(config: Mapping[str, Any], root: Path) -> Iterator[str]:
+    yield from _method_problems(config, module_names(root / "baselines"))
+    yield from _grid_problems(config["grids"])
+    yield from _task_problems(config, root / "ecqx/tasks")
+    evaluation = config["evaluation"]
+    for key, kind in _EVALUATION_KINDS.items():
+        known = sorted(declared(kind))
+        for index, name in enumerate(evaluation[key]):
+            if name not in known:
+                yield f"evaluation.{key}[{index}]: got {name!r}, expected {one_of(name, known)}"
+    if evaluation["gallery_samples"] > evaluation["samples"]:
+        yield (
+            f"evaluation.gallery_samples: got {evaluation['gallery_samples']}, "
+            f"expected at most evaluation.samples = {evaluation['samples']}"
+        )
+
+
+def _method_problems(config: Mapping[str, Any], known: Sequence[str]) -> Iterator[str]:
+    for index, method in enumerate(config["methods"]):
+        if method not in known:
+            yield f"methods[{index}]: got {method!r}, expected {one_of(method, known)}"
+        elif method not in config["grids"]:
+            yield f"grids.{method}: missing, expected a list of blocks for methods[{index}]"
+    for method in config["grids"]:
+        if method not in known:
+            yield f"grids.{method}: unknown method, expected {one_of(method, known)}"
+
+
+def _grid_problems(grids: Mapping[str, Any]) -> Iterator[str]:
+    for method, blocks in grids.items():
+        texts = list(_numbers_as_text(method, blocks))
+        yield from texts
+        try:
+            expand_grid(blocks)
+        except ValueError as error:
+            if not texts:
+                text = str(error)
+                yield f"grids.{method}{text if text.startswith('[') else '.' + text}"
+
+
+def _numbers_as_text(method: str, blocks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for index, block in enumerate(blocks):
+        for parameter, values in block.items():
+            for at, value in enumerate(values if isinstance(values, list) else [values]):
+                if hint := _hint(value):
+                    parts = ["grids", method, index, parameter]
+                    where = key_path([*parts, at] if isinstance(values, list) else parts)
+                    yield f"{where}: got {_shown(value)}, expected a number{hint}"
+
+
+def _task_problems(config: Mapping[str, Any], tasks_folder: Path) -> Iterator[str]:
+    settings = config["task_settings"]
+    for index, label in enumerate(config["tasks"]):
+        if label not in settings:
+            yield f"tasks[{index}]: got {label!r}, expected {one_of(label, sorted(settings))}"
+    taken: dict[tuple[str, str], str] = {}
+    entries: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for label, task in settings.items():
+        lines = []
+        for key in ("dataset", "model"):
+            known = module_names(tasks_folder / f"{key}s")
+            where, entry = f"task_settings.{label}.{key}", task[key]
+            if isinstance(entry, str):
+                if entry not in known:
+                    lines.append(f"{where}: got {entry!r}, expected {one_of(entry, known)}")
+                continue
+            found = _own_problem(where, key, entry, known)
+            if found is None:
+                first = entries.setdefault((key, entry["name"]), entry)
+                if first != entry:
+                    found = (
+                        f"{where}.name: got {entry['name']!r} for two different mappings, "
+                        "expected a name for each"
+                    )
+            lines += [found] if found else []
+        yield from lines
+        if lines or label not in config["tasks"]:
+            continue
+        pair = (own.name_of(task["dataset"]), own.name_of(task["model"]))
+        if pair in taken:
+            yield (
+                f"task_settings.{label}: got the data set and model of {taken[pair]} "
+                f"({pair[0]}, {pair[1]}), expected a pair of its own"
+            )
+        taken.setdefault(pair, label)
+
+
+def _own_problem(
+    where: str, key: str, entry: Mapping[str, Any], names: Sequence[str]
+) -> str | None:
+    """One line on the first mistake in a mapping that describes own data or an own model."""
+    if key == "dataset":
+        kind, kinds = entry["kind"], own_data.kinds()
+        if kind not in kinds:
+            return f"{where}.kind: got {kind!r}, expected {one_of(kind, kinds)}"
+        known = ["kind", *own_data.keys(kind)]
+        for name in entry:
+            if name not in known:
+                return f"{where}.{name}: unknown key, expected {one_of(name, known)}"
+    try:
+        if key == "dataset":
+            own_data.describe(entry)
+        else:
+            OwnModel(**entry)
+    except ValueError as error:
+        return f"{where}.{error}"
+    if entry["name"] in names:
+        return f"{where}.name: got {entry['name']!r}, expected another name than those of files"
+    return None
+
+
+def library_problems(config: Mapping[str, Any], root: Path) -> list[str]:
+    """What only the library can say, asked in processes of their own: no torch import here.
+
+    Which parameters the methods take and in which range (``ecqx.checks``), and whether data sets
+    and models find their files, in the folder that ``data_root`` names
+    (:mod:`pipeline.planning.data_files`).
+    """
+    return [*_parameter_problems(config, root), *_data_problems(config, root)]
+
+
+def _parameter_problems(config: Mapping[str, Any], root: Path) -> list[str]:
+    grids = {
+        method: list(expand_grid(config["grids"][method]).values()) for method in config["methods"]
+    }
+    arguments = ["ecqx.checks", "--baselines", "baselines", "--grids", "-"]
+    done = _run_module(arguments, root, json.dumps(grids))
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    if done.returncode and not lines:
+        lines = [f"grids: the methods could not be checked: {_last_line(done)}"]
+    return lines if done.returncode else []
+
+
+def _data_problems(config: Mapping[str, Any], root: Path) -> list[str]:
+    if problem := data_files.root_problem(config):
+        return [problem]
+    if not data_files.any_read(config, root / "ecqx/tasks"):
+        return []
+    folder = str(data_files.data_root(config) or "")
+    done = _run_module(["pipeline.planning.data_files", folder], root, json.dumps(config))
+    if done.returncode:
+        return [f"task_settings: the data sets could not be checked: {_last_line(done)}"]
+    return [_file_line(config, key, reason) for key, reason in json.loads(done.stdout).items()]
+
+
+def _file_line(config: Mapping[str, Any], key: str, reason: str) -> str:
+    _, label, kind = key.split(".")
+    entry = config["task_settings"][label][kind]
+    # own data and models say what was found and expected themselves
+    expected = f"got {entry!r}, expected its files: " if isinstance(entry, str) else ""
+    return f"{key}: {expected}{reason}"
+
+
+def _run_module(
+    arguments: Sequence[str], root: Path, text: str = ""
+) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, input=text, capture_output=True, text=True, cwd=root)
+
+
+def _last_line(done: subprocess.CompletedProcess) -> str:
+    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
