@@ -87,7 +87,7 @@ def check_validation(method: Any, model: torch.nn.Module, task: Task) -> None:
 
 def check_applies(method: Any, model: torch.nn.Module, task: Task) -> None:
     """``skip``, where there is one, does not skip a plain convolutional network."""
-    reason = method.skip(task) if hasattr(method, "skip") else None
+    reason = method.skip(model, task) if hasattr(method, "skip") else None
     _require(reason is None, f"skips a plain convolutional classification task: {reason}")
 
 

@@ -2,14 +2,14 @@
 
 A method is one file with one class ``Method``: a frozen dataclass whose fields are all its
 hyper-parameters, typed and with defaults, whose ``__post_init__`` only validates. It offers
-``compress(model, task, rng) -> Compressed`` and optionally ``skip(task) -> reason or None``.
+``compress(model, task, rng) -> Compressed`` and optionally ``skip(model, task) -> reason or None``.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,17 @@ from torch import Tensor
 
 
 class Diverged(Exception):
-    """Training left the finite numbers. A result, not a crash: the point is recorded as such."""
+    """Training left the finite numbers. A result, not a crash: the point is recorded as such.
+
+    Parameters
+    ----------
+    message : why, in one line
+    history : one dict per epoch that was trained until then
+    """
+
+    def __init__(self, message: str, history: Sequence[Mapping[str, float]] = ()) -> None:
+        super().__init__(message)
+        self.history = [dict(row) for row in history]
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,47 @@ def content(entry: Tensor | Quantized | CodecQuantized) -> Tensor:
 def quantizable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     """The parameters every method quantizes: those of two or more dimensions, by name."""
     return {name: p for name, p in model.named_parameters() if p.ndim >= 2}
+
+
+FRONT, VARIANT = "front", "variant"
+
+
+def parameter(default: int | float | str | bool, *, role: str = "", label: str = "") -> Any:
+    """A hyper-parameter of a method that says more about itself than its type and default.
+
+    Parameters
+    ----------
+    default : value where none is given
+    role : ``"front"`` if its values lead along the method's front of accuracy and size (what a
+        number does that says nothing), ``"variant"`` if they make another method of it, with a
+        front of its own (what text and truth values do)
+    label : its name on an axis, such as ``"λ: weight of the entropy term"``
+    """
+    return dataclasses.field(default=default, metadata={"role": role, "label": label})
+
+
+def describe_parameters(cls: type) -> list[dict[str, str]]:
+    """What tables and figures need to know of a method's hyper-parameters, without importing it.
+
+    Returns
+    -------
+    list of dict, one per field in its order: parameter, kind (``int``, ``float``, ``str`` or
+    ``bool``), role (``front`` or ``variant``, see :func:`parameter`), default (as text), label
+    """
+    described = []
+    for field in dataclasses.fields(cls):
+        kind = type(field.default)
+        usual = FRONT if kind in (int, float) else VARIANT
+        described.append(
+            {
+                "parameter": field.name,
+                "kind": kind.__name__,
+                "role": field.metadata.get("role") or usual,
+                "default": str(field.default),
+                "label": field.metadata.get("label", ""),
+            }
+        )
+    return described
 
 
 def check_range(field: str, value: float, low: float, high: float) -> None:

@@ -9,9 +9,9 @@ import torch
 import yaml
 from PIL import Image
 from pipeline import own
-from pipeline.planning import data_files, validation
+from pipeline.planning import data_files
 
-from tests.workflow.conftest import ROOT, job_counts
+from tests.workflow.conftest import job_counts
 
 NET = """
 from torch import nn
@@ -100,11 +100,16 @@ WRONG = {
 }  # fmt: skip
 
 
+def problems(config):
+    found = data_files.missing(config, data_files.data_root(config))
+    return [data_files.line(config, key, reason) for key, reason in found.items()]
+
+
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_files_are_one_line_before_anything_runs(tmp_path, case):
     make, dataset, model, said = WRONG[case]
     make(tmp_path)
-    (line,) = validation._data_problems(config(dataset, model, tmp_path), ROOT)
+    (line,) = problems(config(dataset, model, tmp_path))
     assert line.startswith("task_settings.mine" + said.format(p=tmp_path)), line
     assert "\n" not in line
 
@@ -114,7 +119,7 @@ def test_sound_files_are_no_problem(tmp_path):
     photos(tmp_path)
     clips(tmp_path)
     for dataset in (ARRAYS, PHOTOS, CLIPS):
-        assert validation._data_problems(config(dataset, "vgg16", tmp_path), ROOT) == []
+        assert problems(config(dataset, "vgg16", tmp_path)) == []
 
 
 def test_names_stand_for_mappings_in_paths():
@@ -151,9 +156,9 @@ def mine(checkout):
     checkout.write("usernet.py", NET)
     squares(checkout.folder)
 
-    def call(target, *more, **changes):
+    def call(*arguments, **changes):
         checkout.write("mine.yaml", yaml.safe_dump(config(root=".", **changes)))
-        return checkout.snakemake(target, "--cores", "1", "--configfile", "mine.yaml", *more)
+        return checkout.snakemake(*arguments, "--cores", "1", "--configfile", "mine.yaml")
 
     checkout.call = call
     return checkout
@@ -163,19 +168,24 @@ def test_own_data_and_own_model_are_planned_like_all_others(mine):
     done = mine.call("collect", "--dry-run")
     jobs = job_counts(done.stdout)
     assert done.returncode == 0, done.stdout
-    assert jobs["prepare_data"] == 1 and jobs["pretrain"] == 2 and jobs["anchors"] == 1
-    assert jobs["compress-squares-net-uniform_ptq-0"] == 1
+    assert jobs["prepare_data"] == 1 and jobs["pretrain"] == 2 and jobs["reference"] == 1
+    assert jobs["compress"] == 1
 
 
 @pytest.mark.slow
 def test_own_data_are_prepared_again_if_a_file_changes(mine):
-    target = "results/data/squares/data.pt"
-    assert mine.call(target).returncode == 0
-    assert job_counts(mine.call(target, "--dry-run").stdout) == {}
+    until = ("--until", "prepare_data")
+
+    def planned(**changes):
+        return job_counts(mine.call(*until, "--dry-run", **changes).stdout)
+
+    assert mine.call(*until).returncode == 0
+    assert planned() == {}
+    (mine.folder / "squares.npz").touch()
+    assert planned() == {}, "another time of the same content"
+    assert planned(dataset=ARRAYS | {"augmentation": "crop_flip"})["prepare_data"] == 1
     squares(mine.folder, y_test=np.zeros(15, int))
-    assert job_counts(mine.call(target, "--dry-run").stdout) == {"prepare_data": 1}
-    changed = ARRAYS | {"augmentation": "crop_flip"}
-    assert job_counts(mine.call(target, "--dry-run", dataset=changed).stdout) == {"prepare_data": 1}
+    assert planned()["prepare_data"] == 1
 
 
 @pytest.mark.slow
@@ -183,7 +193,7 @@ def test_a_damaged_image_ends_its_job_in_one_line(mine):
     photos(mine.folder)
     path = mine.folder / "photos/dog/3.png"
     path.write_bytes(path.read_bytes()[:40])
-    done = mine.call("results/data/photos/data.pt", dataset=PHOTOS)
+    done = mine.call("--until", "prepare_data", dataset=PHOTOS)
     assert done.returncode == 1
     said = [line for line in done.stdout.splitlines() if line.startswith("photos: ")]
     assert len(said) == 1 and f"{path}: cannot be read as an image: " in said[0], done.stdout
@@ -193,7 +203,7 @@ def test_a_damaged_image_ends_its_job_in_one_line(mine):
 @pytest.mark.slow
 def test_a_network_of_other_classes_ends_its_job_in_one_line(mine):
     mine.write("usernet.py", NET.replace("width, n_classes", "width, 1000"))
-    done = mine.call("results/pretrained/squares/net/seed~0/model.pt")
+    done = mine.call("--until", "pretrain")
     assert done.returncode == 1
     assert (
         "squares/net: factory: usernet:build gives logits of shape (2, 1000), expected (2, 3)\n"
@@ -205,8 +215,7 @@ def test_a_network_of_other_classes_ends_its_job_in_one_line(mine):
 def test_damaged_published_weights_end_their_job_in_one_line(mine):
     path = mine.folder / "resnet18-f37072fd.pth"
     path.write_bytes(b"cut off")
-    target = "results/pretrained/squares/resnet18_imagenet/seed~0/model.pt"
-    done = mine.call(target, model="resnet18_imagenet")
+    done = mine.call("--until", "pretrain", model="resnet18_imagenet")
     assert done.returncode == 1
     assert f"squares/resnet18_imagenet: {path}: is damaged, its SHA-256 checksum " in done.stdout
     assert "Traceback" not in done.stdout
@@ -219,7 +228,7 @@ def test_a_checkpoint_takes_the_place_of_training(mine):
     state = {"1.weight": torch.ones(3, 64), "1.bias": torch.zeros(3)}
     torch.save(state, folder / "net.pt")
     given = MODEL | {"checkpoint": "net.pt"}
-    done = mine.call(target, model=given)
+    done = mine.call("--until", "pretrain", model=given)
     assert done.returncode == 0, done.stdout
     found = torch.load(folder / target, weights_only=True)
     assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
@@ -227,10 +236,10 @@ def test_a_checkpoint_takes_the_place_of_training(mine):
     assert record["start"] == "net.pt" and record["epoch"] == 0 and record["params"] is None
     # the weights of every seed are the same: nothing was trained again to compare with
     jobs = job_counts(mine.call("collect", "--dry-run", model=given).stdout)
-    assert "pretrain" not in jobs and jobs["anchors"] == 1
+    assert "pretrain" not in jobs and jobs["reference"] == 1
 
     torch.save(state | {"1.bias": torch.zeros(4)}, folder / "net.pt")
-    done = mine.call(target, model=given)
+    done = mine.call("--until", "pretrain", model=given)
     assert done.returncode == 1
     assert (
         f"squares/net: {folder}/net.pt: does not fit the model: has another shape of "

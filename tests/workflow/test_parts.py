@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 from pipeline.jobs import rows, table_checks
-from pipeline.planning import command_line, run_table, sources, stale_lock, validation
+from pipeline.planning import figure_names, run_table, sources, validation
 
 from tests.workflow.conftest import ENVIRONMENT, ROOT
 
@@ -72,7 +72,7 @@ def test_other_text_is_a_value(text):
 
 
 def test_validation_imports_no_torch():
-    imports = "import sys, pipeline.planning.validation, pipeline.planning.command_line"
+    imports = "import sys, pipeline.planning.validation, pipeline.planning.plan"
     code = f"{imports}; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
@@ -96,7 +96,7 @@ def test_reached_files_follow_imports(tmp_path):
     (tmp_path / "script.py").write_text("import json\nfrom ecqx.a import something\n")
     assert sources.reached(tmp_path, "script.py") == [
         "ecqx/__init__.py", "ecqx/a.py", "ecqx/deep/__init__.py", "ecqx/deep/c.py",
-        "ecqx/deep/d.py",
+        "ecqx/deep/d.py", "script.py",
     ]  # fmt: skip
 
 
@@ -108,38 +108,22 @@ def test_reached_files_of_the_scripts():
     assert not any(path.startswith(("ecqx/compression", "ecqx/tasks")) for path in tables)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "targets", "dry_run"),
-    [
-        (["--cores", "1", "figures"], ("figures",), False),
-        (["-n"], (), True),
-        (["tables", "--cores", "2", "--configfile", "a.yaml"], ("tables",), False),
-        (["--config", "a=1", "--", "figures"], ("figures",), False),
-        (["--target-jobs", "collect:", "--allowed-rules", "collect"], ("collect",), False),
-    ],
-)
-def test_command_line(arguments, targets, dry_run):
-    read = command_line.read(arguments)
-    assert read.targets == targets and read.dry_run == dry_run
+def test_files_that_jobs_share_are_reached_too():
+    """An edit of what a job does is an edit, wherever it stands."""
+    for name in ("compress", "evaluate", "reference", "tables", "figures", "page", "collect"):
+        reached = sources.reached(ROOT, f"workflow/scripts/{name}.py")
+        assert f"workflow/scripts/{name}.py" in reached
+        assert "workflow/pipeline/jobs/job.py" in reached
+        assert "workflow/pipeline/planning/plan.py" not in reached
 
 
-def test_stale_lock_goes_and_a_live_one_stays(tmp_path):
-    locks = tmp_path / "locks"
-    locks.mkdir()
-    (locks / "0.input.lock").write_text("x")
-    claim = stale_lock.clear(tmp_path)
-    assert claim is not None and not any(locks.iterdir())
-    (locks / "0.input.lock").write_text("x")
-    code = (
-        "import sys; from pathlib import Path; from pipeline.planning import stale_lock;"
-        "print(stale_lock.clear(Path(sys.argv[1])) is None)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], env=ENVIRONMENT, capture_output=True, text=True
-    )
-    assert done.stdout.strip() == "True" and any(locks.iterdir())
-    claim.close()
-    assert stale_lock.clear(tmp_path) is not None and not any(locks.iterdir())
+def test_swept_parameters_are_numbers_of_several_values():
+    points = {
+        "a": {"1": {"bits": 2, "rule": "x", "flag": True}, "2": {"bits": 4, "rule": "y"}},
+        "b": {"1": {"threshold": 0.5, "flag": False}, "2": {"threshold": 0.7, "bits": 3}},
+        "c": {"1": {"once": 1.0}, "2": {"once": 1.0}},
+    }
+    assert figure_names.swept(points) == ["bits", "threshold"]
 
 
 def test_rows_come_back_as_written(tmp_path):
@@ -206,6 +190,7 @@ def test_a_wrong_value_is_named_with_its_row(changes, message):
 def test_a_run_with_a_network_has_all_of_its_measures():
     row = dict.fromkeys(rows.RUN_COLUMNS, 1) | {
         "dataset": "d", "model": "m", "method": "x", "point": "p", "status": "ok", "flips": 0.5,
+        "reason": "",
     }  # fmt: skip
     table_checks.check_runs([row], SCHEMAS["runs"])
     table_checks.check_runs([row | {"status": "diverged", "flips": None}], SCHEMAS["runs"])

@@ -1,21 +1,14 @@
 """What a configuration plans, seen in dry runs: nothing is executed."""
 
-from collections import Counter
+import os
 
+import pytest
 import yaml
 from pipeline.planning import run_table
 
-from tests.workflow.conftest import ROOT, job_counts
+from tests.workflow.conftest import ROOT, SMOKE, job_counts
 
 DEFAULT = yaml.safe_load((ROOT / "config/default.yaml").read_text())
-
-
-def by_stage(jobs):
-    """Job counts by stage: the rules of one stage differ in task, method and share of points."""
-    stages = Counter()
-    for rule, count in jobs.items():
-        stages[rule.partition("-")[0]] += count
-    return stages
 
 
 def test_default_configuration(checkout):
@@ -32,16 +25,17 @@ def test_default_configuration(checkout):
         for task in tasks
         for method in DEFAULT["methods"]
     )
-    assert by_stage(job_counts(done.stdout)) == {
+    assert job_counts(done.stdout) == {
+        "check": 1,
         "prepare_data": len(tasks),
         "pretrain": len(tasks) * (seeds + 1),  # the next seed's network is an anchor
-        "anchors": len(tasks) * seeds,
+        "reference": len(tasks) * seeds,
         "compress": jobs_per_seed * seeds,
         "evaluate": jobs_per_seed * seeds,
         "collect": 1,
-        "tables": 1,
-        "figures": 1,
-        "page": 1,
+        "make_tables": 1,
+        "draw_figures": 1,
+        "make_page": 1,
         "all": 1,
     }
 
@@ -59,25 +53,57 @@ def test_default_grids_are_wide_enough():
 
 def test_points_are_shared_out_to_jobs(checkout):
     checkout.write("few.yaml", "task_settings: {digits: {points_per_job: 2}}\n")
-    done = checkout.snakemake("--dry-run", "--configfile", "config/smoke.yaml", "few.yaml")
-    jobs = job_counts(done.stdout)
-    assert jobs["compress-digits-residual_cnn-ecq-0"] == 2
-    assert jobs["compress-digits-residual_cnn-ecq-1"] == 2
-    assert "compress-digits-residual_cnn-ecq-2" not in jobs
+    whole = job_counts(checkout.snakemake("--dry-run", *SMOKE).stdout)
+    shared = job_counts(checkout.snakemake("--dry-run", *SMOKE, "few.yaml").stdout)
+    # ecq and ecqx have three points each, for two seeds
+    assert shared["compress"] == shared["evaluate"] == whole["compress"] + 4
 
 
-def test_figures_from_copied_tables_plan_no_training(checkout):
-    tables = checkout.folder / "results/tables"
-    tables.mkdir(parents=True)
-    for name in ("runs.csv", "attributions.csv"):
-        (tables / name).write_text("dataset\n")
-    jobs = job_counts(checkout.snakemake("figures", "tables", "page", "--dry-run").stdout)
-    assert jobs == {"figures": 1, "tables": 1, "page": 1}
+@pytest.mark.parametrize("target", ["tables", "figures", "page"])
+def test_made_anew_from_tables_alone(checkout, target):
+    """Nothing upstream is looked at, whether or not there is anything."""
+    done = checkout.snakemake(target, "--dry-run")
+    assert job_counts(done.stdout) == {target: 1}, done.stdout
 
 
-def test_figures_without_tables_plan_everything(checkout):
-    jobs = job_counts(checkout.snakemake("figures", "--dry-run").stdout)
-    assert by_stage(jobs)["compress"] > 0 and jobs["collect"] == 1
+def test_made_anew_from_no_tables_is_one_clear_line(checkout):
+    done = checkout.snakemake("tables", "--cores", "1")
+    assert done.returncode == 1
+    assert "results/tables/runs.csv: no such file; run the workflow first" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--lint",), ("--dag",), ("--summary",), ("--unlock",), ("--dry-run",)]
+)
+def test_reading_the_workflow_starts_and_writes_nothing(checkout, monkeypatch, arguments):
+    """Not even a process: one that is started would be this stand-in for Python."""
+    tools = checkout.folder / "tools"
+    tools.mkdir()
+    for name in ("python", "python3"):
+        (tools / name).write_text("#!/bin/sh\ntouch started\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    checkout.write("sitecustomize.py", WATCH)
+    monkeypatch.setenv("PYTHONPATH", str(checkout.folder))
+    before = {path for path in checkout.folder.rglob("*") if ".snakemake" not in path.parts}
+    checkout.snakemake(*arguments)
+    after = {path for path in checkout.folder.rglob("*") if ".snakemake" not in path.parts}
+    assert {path for path in after - before if "__pycache__" not in path.parts} == set()
+
+
+# Of a process that imports torch, or starts another one that is no part of Snakemake's own.
+WATCH = """
+import sys
+
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "numba", "zennit"):
+            open("started", "w").close()
+
+
+sys.meta_path.insert(0, Watch())
+"""
 
 
 def test_lint(checkout):

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import yaml
@@ -180,6 +179,7 @@ def test_record_of_a_run(smoke_run):
 
 def test_every_job_leaves_a_log_and_a_benchmark(smoke_run):
     executed = sum(job_counts(smoke_run.output).values()) - 1  # all is no job of its own
+    assert executed > 40
     for kind, suffix in (("logs", "log"), ("benchmarks", "tsv")):
         assert len(list((smoke_run.results / kind).rglob(f"*.{suffix}"))) == executed
     assert "uniform bits~4 seed 1: ok" in smoke_run.output
@@ -189,35 +189,51 @@ def test_second_call_plans_nothing(smoke_run):
     assert smoke_run.plan() == {}
 
 
-def test_touched_files_plan_nothing(finished):
-    for path in ("baselines/ecq.py", "ecqx/compression/assignment/grid.py", "ecqx/tasks/data.py"):
-        os.utime(finished.folder / path)
+def test_another_time_stamp_plans_nothing(finished):
+    """Of any file there is, in any order: results may come to be older than what made them."""
+    for path in finished.folder.rglob("*"):
+        if path.is_file() and ".snakemake" not in path.parts:
+            os.utime(path)
     assert finished.plan() == {}
+
+
+def test_results_that_were_moved_plan_nothing(finished, checkout):
+    """To another checkout of the same commit, without Snakemake's own records, times as copied."""
+    for path in sorted(finished.results.rglob("*"), reverse=True):
+        if path.is_file():
+            target = checkout.folder / path.relative_to(finished.folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    assert checkout.plan() == {}
+    checkout.append("baselines/nncodec.py", "\n# an edit\n")
+    assert checkout.plan()["compress"] == 2
+
+
+END = dict.fromkeys(("collect", "make_tables", "draw_figures", "make_page", "all"), 1)
 
 
 def test_edited_baseline_plans_its_own_runs(finished):
     finished.append("baselines/ecqx.py", "\n# an edit\n")
-    stages = ("collect", "tables", "figures", "page", "all")
-    assert finished.plan() == {
-        "compress-digits-residual_cnn-ecqx-0": 2,
-        "evaluate-digits-residual_cnn-ecqx-0": 2,
-        **dict.fromkeys(stages, 1),
-    }
+    assert finished.plan() == {"check": 1, "compress": 2, "evaluate": 2, **END}
 
 
 @pytest.mark.parametrize(
     ("path", "planned", "spared"),
     [
-        ("ecqx/compression/assignment/grid.py", "compress-digits-residual_cnn-ecq-0", "pretrain"),
-        ("ecqx/evaluation/consistency.py", "anchors", "compress-digits-residual_cnn-ecq-0"),
+        ("ecqx/compression/assignment/grid.py", "compress", "pretrain"),
+        ("ecqx/evaluation/consistency.py", "reference", "compress"),
         ("ecqx/tasks/models/residual_cnn.py", "pretrain", "prepare_data"),
         ("ecqx/tasks/datasets/digits.py", "prepare_data", None),
-        ("ecqx/results/tables/summary.py", "tables", "collect"),
-        ("workflow/scripts/evaluate.py", "evaluate-digits-residual_cnn-ecq-0", "pretrain"),
+        ("ecqx/results/style.py", "make_tables", "collect"),
+        ("ecqx/page/page.css", "make_page", "draw_figures"),
+        ("workflow/report/ranks.rst", "draw_figures", "make_page"),
+        ("workflow/scripts/evaluate.py", "evaluate", "pretrain"),
+        ("workflow/pipeline/jobs/rows.py", "collect", "prepare_data"),
+        ("workflow/pipeline/jobs/job.py", "prepare_data", None),
     ],
 )
-def test_edited_library_plans_what_it_changes(finished, path, planned, spared):
-    finished.append(path, "\n# an edit\n")
+def test_edited_file_plans_what_it_changes(finished, path, planned, spared):
+    finished.append(path, "\n/* */\n" if path.endswith("css") else "\n# an edit\n")
     jobs = finished.plan()
     assert planned in jobs and spared not in jobs
 
@@ -234,16 +250,54 @@ def test_changed_budget_plans_compression_again(finished):
     config["task_settings"]["digits"]["budget"]["epochs"] = 2
     finished.write("config/smoke.yaml", yaml.safe_dump(config, sort_keys=False))
     jobs = finished.plan()
-    assert jobs["compress-digits-residual_cnn-uniform-0"] == 2 and "pretrain" not in jobs
+    assert jobs["compress"] == 16 and "pretrain" not in jobs
 
 
-def test_new_point_leaves_other_jobs_alone(finished):
+def test_asking_for_the_randomisation_check_plans_no_evaluation(finished):
+    config = smoke_config(finished)
+    config["evaluation"]["randomisation"] = True
+    finished.write("config/smoke.yaml", yaml.safe_dump(config, sort_keys=False))
+    assert finished.plan() == {"randomisation": 2, **END}
+
+
+def test_a_new_point_computes_that_point(smoke_run, finished):
     config = smoke_config(finished)
     config["grids"]["uniform"] = [{"bits": [2, 3, 4]}]
     finished.write("config/smoke.yaml", yaml.safe_dump(config, sort_keys=False))
-    planned = {rule for rule in finished.plan() if rule.startswith(("compress", "evaluate"))}
-    uniform = "digits-residual_cnn-uniform-0"
-    assert planned == {f"compress-{uniform}", f"evaluate-{uniform}"}
+    done = finished.snakemake("--cores", "2", *SMOKE)
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert job_counts(done.stdout) == {"check": 1, "compress": 2, "evaluate": 2, **END}
+    computed = [line for line in done.stdout.splitlines() if " uniform bits~" in line]
+    assert len(computed) == 4 and all(" uniform bits~3 seed " in line for line in computed)
+    table = {(r["point"], r["seed"]): r for r in read(finished.results / "tables/runs.csv")
+             if r["method"] == "uniform"}  # fmt: skip
+    assert table["bits~3", "1"]["status"] == "ok"
+    # not even the time they took has changed
+    before = read(smoke_run.results / "tables/runs.csv")
+    uniform = [row for row in before if row["method"] == "uniform"]
+    assert uniform and all(row == table[row["point"], row["seed"]] for row in uniform)
+    assert finished.plan() == {}
+
+
+def test_damaged_files_are_made_again_by_the_same_call(smoke_run, finished):
+    run = f"{RUNS}/ecq/bits~2_lam~0.2/seed~1"
+    damaged = ("data/digits/data.pt", f"{run}/model.nnc", f"{RUNS}/wcam/bits~2/seed~0/metrics.json")
+    for name in damaged:
+        path = finished.results / name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    (finished.results / f"{run}/maps.npz").unlink()
+    done = finished.snakemake("--cores", "2", *SMOKE)
+    assert done.returncode == 0, done.stdout[-5000:]
+    jobs = job_counts(done.stdout)
+    assert jobs["prepare_data"] == jobs["compress"] == 1 and jobs["evaluate"] == 2
+    assert "pretrain" not in jobs and "reference" not in jobs
+    for name in damaged:
+        assert f"results/smoke/{name}: missing, or not what was written" in done.stdout
+    for name in (*damaged, f"{run}/maps.npz"):
+        assert (finished.results / name).read_bytes() == (smoke_run.results / name).read_bytes()
+    assert finished.plan() == {}
 
 
 def test_figures_alone(finished):
@@ -255,7 +309,7 @@ def test_figures_alone(finished):
     finished.append("ecqx/compression/assignment/grid.py", "\n# an edit\n")
     done = finished.snakemake("figures", "--cores", "1", *SMOKE)
     assert done.returncode == 0, done.stdout
-    assert set(job_counts(done.stdout)) == {"figures"}
+    assert job_counts(done.stdout) == {"figures": 1}
     assert {path.name: path.read_bytes() for path in figures.iterdir()} == before
 
 
@@ -270,7 +324,7 @@ def test_cores_and_shares_of_points_change_nothing(smoke_run, finished):
         twin = smoke_run.results / path.relative_to(finished.results)
         assert path.read_bytes() == twin.read_bytes(), path
     for name in ("runs.csv", *(f"{table}.csv" for table in rows.COLUMNS)):
-        if name == "skipped.csv":  # of no seed
+        if name in ("skipped.csv", "methods.csv"):  # of no seed
             continue
         lines = without_costs(finished.results / "tables" / name)
         assert lines == [
@@ -282,7 +336,7 @@ def test_new_baseline_is_one_file_and_a_grid(finished):
     add_new_baseline(finished, [0.05, 5.0])
     done = finished.snakemake("--cores", "2", *SMOKE)
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "compress-digits-residual_cnn-uniform_ptq-0" not in job_counts(done.stdout)
+    assert job_counts(done.stdout)["compress"] == 2
     table = read(finished.results / "tables/runs.csv")
     mine = [row for row in table if row["method"] == "fixed_step"]
     assert {row["p_step"] for row in mine} == {"0.05", "5.0"} and {r["bits"] for r in mine} == {""}
@@ -303,33 +357,49 @@ def test_new_baseline_is_one_file_and_a_grid(finished):
     assert finished.plan() == {}
 
 
-def test_failing_job_stops_no_other(finished):
-    add_new_baseline(finished, [1.5])
-    config = smoke_config(finished)
-    config["grids"]["uniform"] = [{"bits": [3]}]
-    config["methods"] = ["fixed_step", "uniform"]
-    finished.write("config/smoke.yaml", yaml.safe_dump(config, sort_keys=False))
-    done = finished.snakemake("--cores", "1", *SMOKE)
-    assert done.returncode == 1
-    assert "RuntimeError: a defect of the method" in done.stdout
-    for seed in config["seeds"]:
-        assert (finished.results / RUNS / f"uniform/bits~3/seed~{seed}/metrics.json").is_file()
-        assert not (finished.results / RUNS / f"fixed_step/step~1.5/seed~{seed}").exists()
-
-
-def test_killed_run_is_resumed_by_the_same_command(checkout):
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *SMOKE]
-    command.insert(3, "results/smoke/data/digits/data.pt")
-    command.insert(3, "results/smoke/pretrained/digits/residual_cnn/seed~0/model.pt")
-    process = subprocess.Popen(command, cwd=checkout.folder, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
-    locks = checkout.folder / ".snakemake/locks"
+def test_killed_run_is_resumed(checkout):
+    """As Snakemake says: its lock outlives a killed run, and `--unlock` takes it away."""
+    command = ["--cores", "1", "--until", "pretrain", *SMOKE]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *command], cwd=checkout.folder,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    data = checkout.results / "data/digits/data.pt"
     deadline = time.monotonic() + 300
-    while not (locks.is_dir() and any(locks.iterdir())) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    while not data.is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert any(locks.iterdir())
-    done = checkout.snakemake(*command[3:])
+    assert "--unlock" in checkout.snakemake(*command).stdout
+    assert checkout.snakemake("--unlock", *SMOKE).returncode == 0
+    done = checkout.snakemake(*command)
     assert done.returncode == 0, done.stdout
-    assert Path(checkout.results / "pretrained/digits/residual_cnn/seed~0/model.pt").is_file()
+    assert (checkout.results / "pretrained/digits/residual_cnn/seed~0/model.pt").is_file()
+
+
+def test_works_from_another_folder_and_as_a_module(checkout, tmp_path_factory):
+    """Results go to the folder that Snakemake was called in."""
+    away = tmp_path_factory.mktemp("away")
+    settings = away / "few.yaml"
+    settings.write_text("methods: [uniform_ptq]\nseeds: [0]\n")
+    snakefile = checkout.folder / "Snakefile"
+    (away / "Snakefile").write_text(
+        f'configfile: "{checkout.folder}/config/default.yaml"\n'
+        f'module theirs:\n    snakefile: "{snakefile}"\n    config: config\n'
+        "use rule * from theirs as theirs_*\n"
+        "rule mine:\n    default_target: True\n    input: rules.theirs_all.input\n"
+    )
+    configs = ["--configfile", str(checkout.folder / "config/smoke.yaml"), str(settings)]
+
+    def call(*arguments):
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, *configs]
+        done = subprocess.run(command, cwd=away, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return job_counts(done.stdout + done.stderr)
+
+    assert call("--snakefile", str(snakefile))["compress"] == 1
+    assert (away / "results/smoke/tables/summary.csv").is_file()
+    assert not (checkout.folder / "results").exists()
+    assert call("--snakefile", str(snakefile), "--dry-run") == {}
+    # another workflow has none of the profile's settings, and sees the same results
+    assert call("--dry-run", "--rerun-triggers", "mtime") == {}

@@ -1,26 +1,21 @@
-localrules:
-    collect,
+# Every run as a row.
 
 
 rule collect:
     input:
-        records=run_paths("run.json"),
-        metrics=run_paths("metrics.json"),
-        attributions=pretrained_paths("anchors.csv") + run_paths("attributions.csv"),
-        predictions=run_paths("predictions.csv"),
-        layers=run_paths("layers.csv"),
-        relevance=pretrained_paths("relevance.csv"),
-        randomisation=pretrained_paths("randomisation.csv"),
-        skipped=pretrained_paths("skipped.csv"),
-        schema="workflow/schemas/tables.schema.yaml",
-        code=["workflow/pipeline/jobs/rows.py", "workflow/pipeline/jobs/table_checks.py"],
+        inputs_of(lambda wildcards: PLAN.collect),
     output:
-        **EXTRA_TABLES,
-        runs=report(TABLES[0], caption="../report/runs.rst", category="Tables"),
-        attributions=report(TABLES[1], caption="../report/attributions.rst", category="Tables"),
+        runs=captioned(str(PLAN.places.table("runs")), "runs", "Tables"),
+        attributions=captioned(str(PLAN.places.table("attributions")), "attributions", "Tables"),
+        receipt=str(PLAN.collect.receipt),
     log:
-        f"{LOG}/collect.log",
+        f"{LOGS}/collect.log",
     benchmark:
-        f"{BENCHMARK}/collect.tsv"
+        f"{BENCHMARKS}/collect.tsv"
+    localrule: True
+    params:
+        settings=PLAN.collect.settings,
+        recipe=PLAN.collect.recipe,
+        needs=needs_of(lambda wildcards: PLAN.collect),
     script:
         "../scripts/collect.py"

@@ -1,40 +1,23 @@
-# One rule per task, method and job's share of the points, {seed} being the wildcard: a job covers
-# several points because importing torch costs seconds. A point is known by its path, not by its
-# place among the points, so that a new one leaves the others' results valid.
+# A job covers a share of the points of one method and seed, because importing torch costs seconds. It
+# computes those of its points that are not there: a new one leaves the others as they are.
+COMPRESS = job_of("compress", SHARE)
 
-for task in TASKS.values():
-    for method, points in POINTS.items():
-        for k, share in enumerate(run_table.chunks(list(points), task["points_per_job"])):
 
-            rule:
-                name:
-                    job_name("compress", task, method, k)
-                input:
-                    data=fill(DATA, task),
-                    model=fill(f"{PRETRAINED}/model.pt", task),
-                    method=f"baselines/{method}.py",
-                    library=library(
-                        "workflow/scripts/compress.py",
-                        "ecqx/tasks/runtime.py",
-                        f"baselines/{method}.py",
-                        dataset_file(task["dataset"]),
-                        model_file(task["model"]),
-                    ),
-                output:
-                    artefact=fill(f"{RUN}/model.nnc", task, method, share),
-                    record=fill(f"{RUN}/run.json", task, method, share),
-                    history=fill(f"{RUN}/history.csv", task, method, share),
-                log:
-                    fill(f"{LOG}/compress/{JOB}.log", task, method, k=k),
-                benchmark:
-                    fill(f"{BENCHMARK}/compress/{JOB}.tsv", task, method, k=k)
-                threads: 1
-                resources:
-                    gpu=GPU,
-                params:
-                    own_model=own.described(config, "model").get(task["model"]),
-                    dataset=task["dataset"],
-                    model=task["model"],
-                    budget=task["budget"],
-                script:
-                    "../scripts/compress.py"
+rule compress:
+    input:
+        inputs_of(COMPRESS),
+    output:
+        receipt=receipt("compress", SHARE),
+    log:
+        f"{LOGS}/compress/{SHARE}-{{recipe}}.log",
+    benchmark:
+        f"{BENCHMARKS}/compress/{SHARE}-{{recipe}}.tsv"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        settings=settings_of(COMPRESS),
+        recipe=recipe_of(COMPRESS),
+        needs=needs_of(COMPRESS),
+    script:
+        "../scripts/compress.py"

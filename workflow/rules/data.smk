@@ -1,19 +1,20 @@
+# One data set.
+PREPARE_DATA = job_of("prepare_data", "{dataset}")
+
+
 rule prepare_data:
     input:
-        library=lambda wildcards: library(
-            "workflow/scripts/prepare_data.py", dataset_file(wildcards.dataset)
-        ),
+        inputs_of(PREPARE_DATA),
     output:
-        data=DATA,
-        checksum=CHECKSUM,
+        receipt=receipt("prepare_data", "{dataset}"),
     log:
-        f"{LOG}/prepare_data/{{dataset}}.log",
+        f"{LOGS}/prepare_data/{{dataset}}-{{recipe}}.log",
     benchmark:
-        f"{BENCHMARK}/prepare_data/{{dataset}}.tsv"
+        f"{BENCHMARKS}/prepare_data/{{dataset}}-{{recipe}}.tsv"
     threads: 1
     params:
-        root=root_of,
-        own=lambda wildcards: OWN_DATA.get(wildcards.dataset),
-        own_files=own_files_of,
+        settings=settings_of(PREPARE_DATA),
+        recipe=recipe_of(PREPARE_DATA),
+        needs=needs_of(PREPARE_DATA),
     script:
         "../scripts/prepare_data.py"

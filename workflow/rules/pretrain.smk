@@ -1,63 +1,72 @@
+# The full-precision network of one task and seed.
+PRETRAIN = job_of("pretrain", NETWORK)
+
+
 rule pretrain:
     input:
-        data=DATA,
-        checkpoint=checkpoint_of,
-        library=lambda wildcards: library(
-            "workflow/scripts/pretrain.py",
-            "ecqx/tasks/runtime.py",
-            dataset_file(wildcards.dataset),
-            model_file(wildcards.model),
-        ),
+        inputs_of(PRETRAIN),
     output:
-        model=f"{PRETRAINED}/model.pt",
-        record=f"{PRETRAINED}/run.json",
-        history=f"{PRETRAINED}/history.csv",
+        receipt=receipt("pretrain", NETWORK),
     log:
-        f"{LOG}/pretrain/{{dataset}}/{{model}}/seed~{{seed}}.log",
+        f"{LOGS}/pretrain/{NETWORK}-{{recipe}}.log",
     benchmark:
-        f"{BENCHMARK}/pretrain/{{dataset}}/{{model}}/seed~{{seed}}.tsv"
+        f"{BENCHMARKS}/pretrain/{NETWORK}-{{recipe}}.tsv"
     threads: 1
     resources:
         gpu=GPU,
     params:
-        own_model=own_model_of,
-        pretraining=lambda wildcards: settings_of(wildcards).get("pretraining"),
-        root=model_root_of,
+        settings=settings_of(PRETRAIN),
+        recipe=recipe_of(PRETRAIN),
+        needs=needs_of(PRETRAIN),
     script:
         "../scripts/pretrain.py"
 
 
-# The full-precision network as the reference of all comparisons, the networks that every
-# consistency is read between (itself, the one of the next seed, an untrained one), and what its own
-# explanations are worth.
-rule anchors:
+# That network as the reference of all comparisons, the networks that every consistency is read
+# between (itself, the one of the next seed, an untrained one), and the relevance of its weights.
+REFERENCE = job_of("reference", NETWORK)
+
+
+rule reference:
     input:
-        data=DATA,
-        model=f"{PRETRAINED}/model.pt",
-        retrained=retrained_of,
-        code="workflow/pipeline/jobs/rows.py",
-        library=lambda wildcards: library(
-            "workflow/scripts/anchors.py",
-            "ecqx/tasks/runtime.py",
-            dataset_file(wildcards.dataset),
-            model_file(wildcards.model),
-        ),
+        inputs_of(REFERENCE),
     output:
-        reference=f"{PRETRAINED}/reference.npz",
-        attributions=f"{PRETRAINED}/anchors.csv",
-        relevance=f"{PRETRAINED}/relevance.csv",
-        randomisation=f"{PRETRAINED}/randomisation.csv",
-        skipped=f"{PRETRAINED}/skipped.csv",
-        gallery=f"{PRETRAINED}/gallery.npz",
+        receipt=receipt("reference", NETWORK),
     log:
-        f"{LOG}/anchors/{{dataset}}/{{model}}/seed~{{seed}}.log",
+        f"{LOGS}/reference/{NETWORK}-{{recipe}}.log",
     benchmark:
-        f"{BENCHMARK}/anchors/{{dataset}}/{{model}}/seed~{{seed}}.tsv"
+        f"{BENCHMARKS}/reference/{NETWORK}-{{recipe}}.tsv"
     threads: 1
     resources:
         gpu=GPU,
     params:
-        own_model=own_model_of,
-        evaluation=config["evaluation"],
+        settings=settings_of(REFERENCE),
+        recipe=recipe_of(REFERENCE),
+        needs=needs_of(REFERENCE),
     script:
-        "../scripts/anchors.py"
+        "../scripts/reference.py"
+
+
+# Whether explainers notice that its layers were randomised: a job of its own, so that asking for it
+# leaves everything else as it is.
+RANDOMISATION = job_of("randomisation", NETWORK)
+
+
+rule randomisation:
+    input:
+        inputs_of(RANDOMISATION),
+    output:
+        receipt=receipt("randomisation", NETWORK),
+    log:
+        f"{LOGS}/randomisation/{NETWORK}-{{recipe}}.log",
+    benchmark:
+        f"{BENCHMARKS}/randomisation/{NETWORK}-{{recipe}}.tsv"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        settings=settings_of(RANDOMISATION),
+        recipe=recipe_of(RANDOMISATION),
+        needs=needs_of(RANDOMISATION),
+    script:
+        "../scripts/randomisation.py"

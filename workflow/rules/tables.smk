@@ -1,7 +1,7 @@
-# All tables in one process, made of the collected results; see ecqx/results/tables/. One without
-# anything to show (no masks, no method with matching ...) is written all the same and says so.
+# All tables in one process, made of the collected ones; see ecqx/results/tables/. One without anything
+# to show (no masks, no method with matching ...) is written all the same and says so.
 
-TABLE_NAMES = (
+TABLE_NAMES = [
     "summary",
     "smallest",
     "operating_points",
@@ -16,36 +16,44 @@ TABLE_NAMES = (
     "agreement",
     "sanity",
     "published",
-)
-
-SUMMARY = [
-    f"{RESULTS}/tables/{name}.{suffix}" for name in TABLE_NAMES for suffix in ("csv", "md", "tex")
 ]
+# Where ECQx is run with several sources of relevance, they are compared with each other.
+CONTROLS = ["controls"] if PLAN.tables.settings["controls"] else []
 
 
-localrules:
-    tables,
-
-
-rule tables:
+rule make_tables:
     input:
-        **extra_tables("predictions", "randomisation"),
-        runs=TABLES[0],
-        attributions=TABLES[1],
-        library=library("workflow/scripts/tables.py"),
+        inputs_of(lambda wildcards: PLAN.tables),
     output:
-        [path for path in SUMMARY if not path.endswith(".md")],
-        [
-            report(
-                f"{RESULTS}/tables/{name}.md",
-                caption=f"../report/{name}.rst",
-                category="Tables",
-            )
+        csv=[str(PLAN.places.tables / f"{name}.csv") for name in TABLE_NAMES + CONTROLS],
+        tex=[str(PLAN.places.tables / f"{name}.tex") for name in TABLE_NAMES],
+        md=[
+            captioned(str(PLAN.places.tables / f"{name}.md"), name, "Tables")
             for name in TABLE_NAMES
         ],
+        controls=[
+            captioned(str(PLAN.places.tables / f"{name}.md"), "controls_table", "Tables")
+            for name in CONTROLS
+        ],
+        receipt=str(PLAN.tables.receipt),
     log:
-        f"{LOG}/tables.log",
+        f"{LOGS}/make_tables.log",
     benchmark:
-        f"{BENCHMARK}/tables.tsv"
+        f"{BENCHMARKS}/make_tables.tsv"
+    localrule: True
+    params:
+        settings=PLAN.tables.settings,
+        recipe=PLAN.tables.recipe,
+        needs=needs_of(lambda wildcards: PLAN.tables),
+    script:
+        "../scripts/tables.py"
+
+
+# The same from whatever tables are there: nothing is trained, and nothing upstream is looked at.
+rule tables:
+    log:
+        f"{LOGS}/tables.log",
+    params:
+        settings=PLAN.tables.settings,
     script:
         "../scripts/tables.py"

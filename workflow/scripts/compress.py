@@ -4,21 +4,87 @@ import json
 import math
 from pathlib import Path
 
-import torch
-from pipeline.jobs.job import git_commit, open_log, prepare, versions
+from pipeline import receipts
+from pipeline.jobs import points as isolated
+from pipeline.jobs.computing import git_commit, prepare, versions
+from pipeline.jobs.job import inputs_of, leave_receipt, open_log, places_of
 from pipeline.jobs.rows import write_history
-from pipeline.planning import run_table
 
-from ecqx.compression.loading import load_method
-from ecqx.compression.run import Outcome, compress_point
-from ecqx.tasks import data, models
-from ecqx.tasks.runtime import device_name
-from ecqx.tasks.task import Budget, Task
+FILES = ("model.nnc", "run.json", "history.csv")
+# Which point of a job was finished: a receipt of its own, beside what was made.
+RECEIPT = "compressed.json"
 
 
-def record(outcome: Outcome, identity: dict, origin: dict) -> dict:
+def main(snakemake) -> None:
+    tell = open_log(snakemake.log[0])
+    settings, places, inputs = snakemake.params.settings, places_of(snakemake), inputs_of(snakemake)
+    identity = {key: settings[key] for key in ("dataset", "model", "method")}
+
+    def folder_of(point: dict) -> Path:
+        return places.run(**identity, point=point["name"], seed=settings["seed"])
+
+    def finished(point: dict) -> bool:
+        receipt = receipts.read(folder_of(point) / RECEIPT)
+        return receipt is not None and receipt.holds(point["recipe"], inputs, places.results)
+
+    def begin():
+        """What all points of a process share; torch is imported in there."""
+        import torch
+
+        from ecqx.compression.loading import load_method
+        from ecqx.compression.run import attempt_point, lost_point
+        from ecqx.tasks import data, models
+        from ecqx.tasks.runtime import device_name
+        from ecqx.tasks.task import Budget, Task
+
+        device = prepare(snakemake)
+        dataset = data.load(places.data(settings["dataset"]))
+        budget = Budget(**settings["budget"])
+        task = Task.from_dataset(dataset, settings["model"], budget).to(device)
+        model = models.get(settings["model"]).build(task.input_shape, task.n_classes)
+        path = places.pretrained(settings["dataset"], settings["model"], settings["seed"])
+        model.load_state_dict(torch.load(path / "model.pt", weights_only=True))
+        model.to(device)
+        root = Path(__file__).resolve().parents[2]
+        method = load_method(root / f"baselines/{settings['method']}.py")
+        origin = {
+            "budget": settings["budget"],
+            "device": device_name(device),
+            "versions": versions(),
+            "git": git_commit(),
+        }
+
+        def work(point: dict, lost: str | None) -> None:
+            run = identity | {"point": point["name"], "seed": settings["seed"]}
+            if lost is None:
+                seed_parts = ("compress", *run.values())
+                outcome = attempt_point(method, point["params"], model, task, seed_parts)
+            else:
+                outcome = lost_point(method, point["params"], lost)
+            folder = folder_of(point)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "model.nnc").write_bytes(outcome.artefact)
+            text = json.dumps(record(outcome, run, origin), indent=1) + "\n"
+            (folder / "run.json").write_text(text, encoding="utf-8")
+            write_history(folder / "history.csv", outcome.history)
+            made = [folder / name for name in FILES]
+            receipt = receipts.made(point["recipe"], inputs, made, places.results)
+            receipts.write(folder / RECEIPT, receipt)
+            result = f"{len(outcome.artefact)} bytes" if outcome.artefact else outcome.reason
+            tell(f"{task.name} {settings['method']} {point['name']} seed {settings['seed']}: "
+                 f"{outcome.status}, {result}")  # fmt: skip
+
+        return work
+
+    left = [point for point in settings["points"] if not finished(point)]
+    isolated.work_through(left, begin, snakemake.config["time_limit_s"])
+    made = [folder_of(point) / name for point in settings["points"] for name in FILES]
+    leave_receipt(snakemake, made, tell)
+
+
+def record(outcome, run: dict, origin: dict) -> dict:
     """What run.json holds: the run, how it ended, with which settings, where, which versions."""
-    return identity | {
+    return run | {
         "status": outcome.status,
         "reason": outcome.reason,
         "params": outcome.params,
@@ -26,45 +92,6 @@ def record(outcome: Outcome, identity: dict, origin: dict) -> dict:
         "train_s": None if math.isnan(outcome.train_s) else outcome.train_s,
         "peak_memory_bytes": outcome.peak_memory_bytes,
     } | origin  # fmt: skip
-
-
-def main(snakemake) -> None:
-    tell = open_log(snakemake.log[0])
-    device = prepare(snakemake)
-    params, seed = snakemake.params, int(snakemake.wildcards.seed)
-    dataset = data.load(snakemake.input.data)
-    task = Task.from_dataset(dataset, params.model, Budget(**params.budget)).to(device)
-    model = models.get(params.model).build(task.input_shape, task.n_classes)
-    model.load_state_dict(torch.load(snakemake.input.model, weights_only=True))
-    model.to(device)
-    method_file = Path(snakemake.input.method)
-    method, method_name = load_method(method_file), method_file.stem
-    points = run_table.expand_grid(snakemake.config["grids"][method_name])
-    origin = {
-        "budget": dict(params.budget),
-        "device": device_name(device),
-        "versions": versions(),
-        "git": git_commit(),
-    }
-
-    paths = (snakemake.output.artefact, snakemake.output.record, snakemake.output.history)
-    for artefact_path, record_path, history_path in zip(*paths, strict=True):
-        point = Path(artefact_path).parent.parent.name
-        identity = {
-            "dataset": params.dataset,
-            "model": params.model,
-            "method": method_name,
-            "point": point,
-            "seed": seed,
-        }
-        seed_parts = ("compress", *identity.values())
-        outcome = compress_point(method, points[point], model, task, seed_parts)
-        Path(artefact_path).write_bytes(outcome.artefact)
-        text = json.dumps(record(outcome, identity, origin), indent=1) + "\n"
-        Path(record_path).write_text(text, encoding="utf-8")
-        write_history(history_path, outcome.history)
-        result = f"{len(outcome.artefact)} bytes" if outcome.artefact else outcome.reason
-        tell(f"{task.name} {method_name} {point} seed {seed}: {outcome.status}, {result}")
 
 
 if __name__ == "__main__":

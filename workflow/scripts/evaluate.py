@@ -1,95 +1,94 @@
 """Evaluate the decoded networks of several operating points of one method."""
 
 import json
+import traceback
 from pathlib import Path
 
-import torch
+from pipeline import receipts
+from pipeline.jobs import points as isolated
 from pipeline.jobs import rows
-from pipeline.jobs.job import open_log, prepare
+from pipeline.jobs.computing import prepare
+from pipeline.jobs.job import inputs_of, leave_receipt, open_log, places_of
 
-from ecqx.compression.artefact import bitstream, size
-from ecqx.evaluation.agreement import class_rows
-from ecqx.evaluation.evaluate import accuracy, evaluate_network
-from ecqx.evaluation.reference import Reference, load_reference, save_maps
-from ecqx.tasks import data, models
-from ecqx.tasks.task import objective
-
-_TABLES = ("attributions", "predictions", "layers")
-
-
-def undefined(model: torch.nn.Module, reference: Reference) -> dict:
-    """metrics.json of a run without an artefact: what is known of full precision alone."""
-    nothing = (
-        "accuracy", "accuracy_validation", "flips", "size_bytes", "compression_ratio", "sparsity",
-        "entropy_bytes",
-    )  # fmt: skip
-    return dict.fromkeys(nothing) | {
-        "accuracy_fp32": reference.accuracy,
-        "accuracy_validation_fp32": reference.accuracy_validation,
-        "size_fp32_bytes": size.full_precision_bytes(model),
-    }
-
-
-def measured(
-    size_bytes: int, state: dict[str, torch.Tensor], model: torch.nn.Module, evaluated: dict
-) -> dict:
-    """metrics.json of a run, the values that concern the artefact and the state it decodes to."""
-    return {
-        "accuracy": evaluated["accuracy"],
-        "flips": evaluated["flips"],
-        "size_bytes": size_bytes,
-        "compression_ratio": size.full_precision_bytes(model) / size_bytes,
-        "sparsity": size.sparsity(state),
-        "entropy_bytes": size.entropy_bytes(state),
-    }
+TABLES = ("attributions", "predictions", "layers")
+FILES = ("metrics.json", "maps.npz", *(f"{name}.csv" for name in TABLES))
+# Which point of a job was finished: a receipt of its own, beside what was made.
+RECEIPT = "evaluated.json"
 
 
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
-    device = prepare(snakemake)
-    evaluation = snakemake.params.evaluation
-    dataset = data.load(snakemake.input.data)
-    _, score = objective(dataset)
-    reference = load_reference(snakemake.input.reference)
-    metric_names = [*evaluation["metrics"], *evaluation["localisation"]]
+    settings, places, inputs = snakemake.params.settings, places_of(snakemake), inputs_of(snakemake)
+    task = {key: settings[key] for key in ("dataset", "model")}
+    # of the share that the points were compressed in, only the point's own artefact matters
+    shared = {key: value for key, value in inputs.items() if not key.startswith("compress/")}
 
-    files = zip(
-        *(snakemake.input[key] for key in ("artefact", "record")),
-        *(snakemake.output[key] for key in ("metrics", "maps", *_TABLES)),
-        strict=True,
-    )
-    for artefact_path, record_path, metrics_path, maps_path, *table_paths in files:
-        run = json.loads(Path(record_path).read_text(encoding="utf-8"))
-        artefact = Path(artefact_path).read_bytes()
-        build = models.get(run["model"]).build
-        model = build(dataset.input_shape, len(dataset.classes)).eval()
-        metrics, maps = undefined(model, reference), {}
-        tables = {name: [] for name in _TABLES}
-        if artefact:
-            state = bitstream.decode(artefact)
-            bitstream.load(model, state)
-            model.to(device)
-            evaluated = evaluate_network(
-                model, dataset.test, reference, evaluation["explainers"], score, metric_names
-            )
-            metrics |= measured(len(artefact), state, model, evaluated)
-            metrics["accuracy_validation"] = accuracy(model, dataset.validation, score)
-            logits = (evaluated["logits"], reference.logits)
-            tables = {
-                "attributions": evaluated["rows"],
-                "predictions": class_rows(*logits, dataset.test.y, dataset.classes),
-                "layers": size.layer_rows(model.state_dict()),
-            }
-            shown = evaluation["gallery_samples"]
-            maps = {name: part[:shown] for name, part in evaluated["maps"].items()}
-        Path(metrics_path).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-        identity = {key: run[key] for key in rows.RUN}
-        for (name, table), path in zip(tables.items(), table_paths, strict=True):
-            rows.write(name, path, [identity | row for row in table])
-        save_maps(maps_path, maps)
-        found = "no network" if not artefact else f"accuracy {metrics['accuracy']:.4f}"
-        tell(f"{run['dataset']}/{run['model']} {run['method']} {run['point']} "
-             f"seed {run['seed']}: {found}")  # fmt: skip
+    def folder_of(point: dict) -> Path:
+        return places.run(**task, method=settings["method"], point=point["name"],
+                          seed=settings["seed"])  # fmt: skip
+
+    def inputs_at(point: dict) -> dict[str, str]:
+        return shared | {"model.nnc": receipts.file_digest(folder_of(point) / "model.nnc")}
+
+    def finished(point: dict) -> bool:
+        receipt = receipts.read(folder_of(point) / RECEIPT)
+        return receipt is not None and receipt.holds(
+            point["recipe"], inputs_at(point), places.results
+        )
+
+    def begin():
+        """What all points of a process share; torch is imported in there."""
+        from pipeline.jobs.measuring import measure, undefined
+
+        from ecqx.evaluation.reference import load_reference, save_maps
+        from ecqx.tasks import data, models
+
+        device = prepare(snakemake)
+        dataset = data.load(places.data(settings["dataset"]))
+        network = places.pretrained(**task, seed=settings["seed"])
+        reference = load_reference(network / "reference.npz")
+        build = models.get(settings["model"]).build
+
+        def work(point: dict, lost: str | None) -> None:
+            folder = folder_of(point)
+            model = build(dataset.input_shape, len(dataset.classes)).eval()
+            known, found = undefined(model, reference), None
+            artefact = (folder / "model.nnc").read_bytes()
+            if artefact and lost is None:
+                try:
+                    found = measure(
+                        artefact, model, device, dataset, reference, settings["evaluation"]
+                    )
+                # whatever an explainer or a metric raises: one run less, not the table of all
+                except Exception as error:
+                    traceback.print_exc()
+                    lost = " ".join(f"{type(error).__name__}: {error}".split())
+            if lost is not None:
+                known |= {"status": "failed", "reason": f"evaluation: {lost}"}
+            metrics, tables, maps = found or ({}, {}, {})
+            text = json.dumps(known | metrics, indent=1) + "\n"
+            (folder / "metrics.json").write_text(text, encoding="utf-8")
+            run = task | {"method": settings["method"], "point": point["name"],
+                          "seed": settings["seed"]}  # fmt: skip
+            for name in TABLES:
+                table = [run | row for row in tables.get(name, [])]
+                rows.write(name, folder / f"{name}.csv", table)
+            save_maps(folder / "maps.npz", maps)
+            made = [folder / name for name in FILES]
+            receipt = receipts.made(point["recipe"], inputs_at(point), made, places.results)
+            receipts.write(folder / RECEIPT, receipt)
+            result = lost or "no network"
+            if found:
+                result = f"accuracy {metrics['accuracy']:.4f}"
+            tell(f"{settings['dataset']}/{settings['model']} {settings['method']} {point['name']} "
+                 f"seed {settings['seed']}: {result}")  # fmt: skip
+
+        return work
+
+    left = [point for point in settings["points"] if not finished(point)]
+    isolated.work_through(left, begin, snakemake.config["time_limit_s"])
+    made = [folder_of(point) / name for point in settings["points"] for name in FILES]
+    leave_receipt(snakemake, made, tell)
 
 
 if __name__ == "__main__":

@@ -5,70 +5,82 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pipeline.jobs import pictures
-from pipeline.jobs.job import open_log
+from pipeline.jobs.job import leave_receipt, open_log, places_of, require_tables
+from pipeline.places import Places
 
 from ecqx.evaluation.reference import load_maps
-from ecqx.results import figures, files, statistics, style
+from ecqx.results import controls, figures, files, statistics, style
 from ecqx.results.figures import layout, panels
 from ecqx.results.variants import by_variant, method_of, variants
+
+REPORT = Path(__file__).resolve().parents[1] / "report"
 
 
 class Results:
     """The collected results; what only some figures need is read when the first one asks."""
 
-    def __init__(self, snakemake) -> None:
-        self._given, self._params = snakemake.input, snakemake.params
-        self.collected = files.read(self._given.runs)
+    def __init__(self, places: Places, settings: dict) -> None:
+        self._places, self._settings = places, settings
+        self.collected = self.table("runs")
         names = variants(self.collected)
         self.runs = by_variant(self.collected, names)
-        attributions = files.read_attributions(self._given.attributions)
+        attributions = files.read_attributions(places.table("attributions"))
         self.attributions = by_variant(attributions, names)
 
     def table(self, name: str) -> pd.DataFrame:
-        return files.read(self._given[name])
+        return files.read(self._places.table(name))
 
     def by_variant(self, name: str) -> pd.DataFrame:
         return by_variant(self.table(name), variants(self.collected))
 
     def gallery(self, task: str, width: str):
         """The gallery of a task, "<dataset>-<model>"."""
-        index = self._params.galleries.index(task)
-        with np.load(self._given.samples[index]) as samples:
+        dataset, model = task.split("-")
+        network = self._places.pretrained(dataset, model, self._settings["seed"])
+        with np.load(network / "gallery.npz") as samples:
             images, classes = samples["images"], samples["classes"]
             masks = samples["masks"] if "masks" in samples.files else None
-        reference = load_maps(self._given.references[index])
-        shown = [name for name in self._params.explainers if name in reference]
+        reference = load_maps(network / "reference.npz")
+        shown = [name for name in self._settings["explainers"] if name in reference]
         if not shown:
             return panels.nothing(width, "no explainer of the configuration has maps")
-        names = self.runs["dataset"] + "-" + self.runs["model"]
-        selected = statistics.matched_runs(self.runs[names == task], seed=self._params.seed)
+        own = self.runs[(self.runs["dataset"] == dataset) & (self.runs["model"] == model)]
+        selected = statistics.matched_runs(own, seed=self._settings["seed"])
         return figures.gallery(
             images,
             reference[shown[0]][: len(images)],
             selected,
-            self._maps(task, selected, shown[0]),
+            self._maps(selected, shown[0]),
             shown[0],
             masks,
             [str(name) for name in classes],
             width=width,
         )
 
-    def _maps(self, task: str, selected: pd.DataFrame, explainer: str) -> dict[str, np.ndarray]:
+    def _maps(self, selected: pd.DataFrame, explainer: str) -> dict[str, np.ndarray]:
         """Maps of the selected runs by method; runs without a network have none."""
-        by_run = {}
-        for path in self._given.maps:
-            dataset, model, *run = Path(path).parts[-6:-1]
-            if f"{dataset}-{model}" == task:
-                by_run[tuple(run)] = path
         found = {}
         for run in selected.to_dict("records"):
-            path = by_run.get((method_of(run["method"]), run["point"], f"seed~{run['seed']}"))
-            maps = load_maps(path) if path else {}
+            folder = self._places.run(run["dataset"], run["model"], method_of(run["method"]),
+                                      run["point"], run["seed"])  # fmt: skip
+            path = folder / "maps.npz"
+            maps = load_maps(path) if path.is_file() else {}
             if explainer in maps:
                 found[run["method"]] = maps[explainer]
         return found
 
+    def lacks(self, figure: str) -> str | None:
+        """What a figure would need and is not there, where the tables are all that is at hand."""
+        kind, _, argument = figure.partition("-")
+        needed = self._places.table(TABLES[kind]) if kind in TABLES else None
+        if kind == "gallery":
+            folder = self._places.pretrained(*argument.split("-"), self._settings["seed"])
+            needed = folder / "gallery.npz"
+        return f"there is no {needed}" if needed and not needed.is_file() else None
 
+
+# Kind of figure -> the collected table that it needs beside runs and attributions.
+TABLES = {"layers": "layers", "relevance_vs_magnitude": "relevance"}
 # Kind of figure -> how it is drawn. The name of a figure is its kind, or "<kind>-<argument>".
 DRAW = {
     "accuracy_vs_size": lambda r, _, w: figures.accuracy_vs_size(r.runs, w),
@@ -90,33 +102,39 @@ DRAW = {
     "sensitivity": lambda r, parameter, w: figures.sensitivity(r.collected, parameter, w),
     "training_cost": lambda r, _, w: figures.training_cost(r.runs, w),
     "ranks": lambda r, _, w: figures.ranks(r.runs, w),
-    "controls": lambda r, _, w: figures.controls_of_relevance(r.collected, r.table("controls"), w),
+    "controls": lambda r, _, w: figures.controls_of_relevance(
+        r.collected, controls.paired_differences(r.collected), w
+    ),
     "gallery": lambda r, task, w: r.gallery(task, w),
 }
 
 
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
-    results = Results(snakemake)
-    folder = Path(snakemake.output.captions).parent
-    texts = {Path(path).stem: Path(path).read_text("utf-8") for path in snakemake.input.texts}
-    captions = []
-    for name in snakemake.params.names:
+    places, settings = places_of(snakemake), snakemake.params.settings
+    require_tables(places, tell)
+    results = Results(places, settings)
+    places.figures.mkdir(parents=True, exist_ok=True)
+    captions, made = [], []
+    for name in settings["names"]:
+        if reason := results.lacks(name):
+            tell(f"{name} is left out: {reason}")
+            continue
         kind, _, argument = name.partition("-")
         notes = {}
         for width in style.WIDTHS:
             figure = DRAW[kind](results, argument, width)
-            pictures.write(figure, folder, pictures.file_name(name, width))
+            made += pictures.write(figure, places.figures, pictures.file_name(name, width))
             notes[width] = layout.note_of(figure)
             if reason := panels.why_nothing(figure):
                 notes[width] = f"Nothing to show: {reason}."
-        captions.append(pictures.caption(name, texts[kind], notes))
+        text = (REPORT / f"{kind}.rst").read_text("utf-8")
+        captions.append(pictures.caption(name, text, notes))
         print(f"{name}: {notes['page']}")
-    text = "# Captions of the figures\n\n" + "\n".join(captions)
-    Path(snakemake.output.captions).write_text(text, encoding="utf-8")
-    for name, reason in snakemake.params.left_out.items():
-        tell(f"{name} is left out: {reason}")
-    tell(f"{folder}: {len(captions)} figures")
+    path = places.figures / "captions.md"
+    path.write_text("# Captions of the figures\n\n" + "\n".join(captions), encoding="utf-8")
+    leave_receipt(snakemake, [*made, path], tell)
+    tell(f"{places.figures}: {len(captions)} figures")
 
 
 if __name__ == "__main__":

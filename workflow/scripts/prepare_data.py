@@ -4,8 +4,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from pipeline import checksum
-from pipeline.jobs.job import open_log, prepare
+from pipeline.jobs.computing import prepare
+from pipeline.jobs.job import leave_receipt, open_log, places_of
 
 from ecqx.seeding import derive_seed
 from ecqx.tasks import data, datasets
@@ -14,8 +14,9 @@ from ecqx.tasks import data, datasets
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
     prepare(snakemake)
-    name = snakemake.wildcards.dataset
-    root = Path(snakemake.params.root) if snakemake.params.root else None
+    settings = snakemake.params.settings
+    name = settings["dataset"]
+    root = Path(settings["root"]) if settings["root"] else None
     try:
         dataset = datasets.get(name).prepare(derive_seed("prepare_data", name), root)
         if dataset.name != name:  # augmentation, loss and score are looked up under the name
@@ -24,8 +25,10 @@ def main(snakemake) -> None:
         traceback.print_exc()
         tell(f"{name}: {error}")
         sys.exit(1)
-    data.save(dataset, snakemake.output.data)
-    checksum.write(Path(snakemake.output.data))
+    path = places_of(snakemake).data(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data.save(dataset, path)
+    leave_receipt(snakemake, [path], tell)
     sizes = ", ".join(f"{len(getattr(dataset, s))} {s}" for s in ("train", "validation", "test"))
     tell(f"{name}: {sizes}")
 

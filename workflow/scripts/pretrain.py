@@ -8,7 +8,8 @@ import traceback
 from pathlib import Path
 
 import torch
-from pipeline.jobs.job import git_commit, open_log, prepare, versions
+from pipeline.jobs.computing import git_commit, prepare, versions
+from pipeline.jobs.job import leave_receipt, open_log, places_of
 from pipeline.jobs.rows import write_history
 
 from ecqx.seeding import generator
@@ -22,36 +23,38 @@ from ecqx.tasks.task import Budget, Task
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
     device = prepare(snakemake)
-    dataset_name, model_name = snakemake.wildcards.dataset, snakemake.wildcards.model
-    seed = int(snakemake.wildcards.seed)
+    settings, places = snakemake.params.settings, places_of(snakemake)
+    dataset_name, model_name, seed = settings["dataset"], settings["model"], settings["seed"]
     rng = generator("pretrain", dataset_name, model_name, seed)
-    dataset, module = data.load(snakemake.input.data), models.get(model_name)
+    dataset, module = data.load(places.data(dataset_name)), models.get(model_name)
 
-    settings = None
+    training = None
     start = time.perf_counter()
     try:
-        if snakemake.input.checkpoint:
-            trained = given(module.build, dataset, Path(snakemake.input.checkpoint), rng)
+        if settings["checkpoint"]:
+            trained = given(module.build, dataset, Path(settings["checkpoint"][0]), rng)
         else:
-            settings = dict(snakemake.params.pretraining)
-            budget = {name: value for name, value in settings.items() if name != "weight_decay"}
+            training = settings["pretraining"]
+            budget = {name: value for name, value in training.items() if name != "weight_decay"}
             task = Task.from_dataset(dataset, model_name, Budget(**budget)).to(device)
-            root = Path(snakemake.params.root) if snakemake.params.root else None
+            root = Path(settings["root"]) if settings["root"] else None
             learnt = getattr(module, "pretrained", None)
             begin = functools.partial(learnt, root=root) if learnt else None
-            trained = pretrain(module.build, task, rng, settings["weight_decay"], begin)
+            trained = pretrain(module.build, task, rng, training["weight_decay"], begin)
     except (OSError, ValueError) as error:  # what files or the model are to blame for
         traceback.print_exc()
         tell(f"{dataset_name}/{model_name}: {error}")
         sys.exit(1)
     seconds = time.perf_counter() - start
 
-    torch.save(trained.model.state_dict(), snakemake.output.model)
+    folder = places.pretrained(dataset_name, model_name, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(trained.model.state_dict(), folder / "model.pt")
     record = {
         "dataset": dataset_name,
         "model": model_name,
         "seed": seed,
-        "params": settings,
+        "params": training,
         "start": trained.start,
         "epoch": trained.epoch,
         "train_s": seconds,
@@ -59,8 +62,10 @@ def main(snakemake) -> None:
         "versions": versions(),
         "git": git_commit(),
     }
-    Path(snakemake.output.record).write_text(json.dumps(record, indent=1) + "\n")
-    write_history(snakemake.output.history, trained.history)
+    (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
+    write_history(folder / "history.csv", trained.history)
+    files = [folder / name for name in ("model.pt", "run.json", "history.csv")]
+    leave_receipt(snakemake, files, tell)
     where = f"{dataset_name}/{model_name} seed {seed}"
     if trained.history:
         score = trained.history[trained.epoch - 1]["validation_score"]

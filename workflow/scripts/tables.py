@@ -1,34 +1,38 @@
 """All tables of the collected results, as CSV, Markdown and LaTeX."""
 
-from pathlib import Path
+from pipeline.jobs.job import leave_receipt, open_log, places_of, require_tables
 
-from pipeline.jobs.job import open_log
+from ecqx.results import controls, files, tables
 
-from ecqx.results import files, tables
+EXTRA = ("predictions", "randomisation")
 
 
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
-    given = snakemake.input
-    extra = {
-        name: files.read(path)
-        for name in ("predictions", "randomisation")
-        if (path := getattr(given, name, None))
-    }
-    collected = tables.Collected(
-        files.read(given.runs), files.read_attributions(given.attributions), **extra
-    )
-    folder = Path(snakemake.output[0]).parent
-    missing = []
-    for made in tables.make_all(collected):
-        made.data.to_csv(folder / f"{made.name}.csv", index=False)
-        (folder / f"{made.name}.md").write_text(made.markdown, encoding="utf-8")
-        (folder / f"{made.name}.tex").write_text(made.latex, encoding="utf-8")
-        if made.missing:
-            missing.append(made.name)
-            print(f"{made.name}: nothing to show, {made.missing}")
+    places = places_of(snakemake)
+    require_tables(places, tell)
+    folder = places.tables
+    runs = files.read(places.table("runs"))
+    extra = {name: files.read(path) for name in EXTRA if (path := places.table(name)).is_file()}
+    attributions = files.read_attributions(places.table("attributions"))
+    collected = tables.Collected(runs, attributions, **extra)
+    missing, made = [], []
+    for table in tables.make_all(collected):
+        table.data.to_csv(folder / f"{table.name}.csv", index=False)
+        (folder / f"{table.name}.md").write_text(table.markdown, encoding="utf-8")
+        (folder / f"{table.name}.tex").write_text(table.latex, encoding="utf-8")
+        made += [folder / f"{table.name}.{suffix}" for suffix in ("csv", "md", "tex")]
+        if table.missing:
+            missing.append(table.name)
+            print(f"{table.name}: nothing to show, {table.missing}")
         else:
-            print(f"{made.name}: {len(made.data)} rows")
+            print(f"{table.name}: {len(table.data)} rows")
+    if snakemake.params.settings["controls"]:
+        paired = controls.paired_differences(runs)
+        paired.to_csv(folder / "controls.csv", index=False)
+        (folder / "controls.md").write_text(controls.to_markdown(paired), encoding="utf-8")
+        made += [folder / "controls.csv", folder / "controls.md"]
+    leave_receipt(snakemake, made, tell)
     count = len(tables.TABLES) - len(missing)
     tell(f"{folder}: {count} tables" + (f"; without {', '.join(missing)}" if missing else ""))
 

@@ -61,7 +61,7 @@ class Poisoned:
 
 @dataclasses.dataclass(frozen=True)
 class Picky:
-    def skip(self, task):
+    def skip(self, model, task):
         return "needs video"
 
     def compress(self, model, task, rng):

@@ -1,25 +1,19 @@
-"""What the scripts of all jobs share: their log, their settings, what they record of themselves."""
+"""What the scripts of all jobs share: their log, where things lie, the receipt that they leave."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
-import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-from pipeline import gpus, own
+from pipeline import receipts
+from pipeline.places import Places
 
-if TYPE_CHECKING:
-    import torch
-
-_ROOT = str(Path(__file__).resolve().parents[3])
-_VERSIONED = ("torch", "torchvision", "torchaudio", "zennit", "nncodec", "numpy")
+# files of which the same recipe makes the same, on the same machine
+_STEADY = {"data.pt", "model.pt", "reference.npz", "model.nnc"}
 
 
 def open_log(path: str | Path) -> Callable[[str], None]:
@@ -51,43 +45,53 @@ def open_log(path: str | Path) -> Callable[[str], None]:
     return tell
 
 
-def prepare(snakemake) -> torch.device:
-    """Let results be the same bytes on every run, and own data and models be found by name.
+def places_of(snakemake) -> Places:
+    """Where everything lies."""
+    return Places(Path(snakemake.config["results_dir"]))
 
-    Returns
-    -------
-    The device to compute on: a GPU if the job was given one (its resource ``gpu``).
+
+def require_tables(places: Places, tell: Callable[[str], None]) -> None:
+    """End the process, with one line for the user, unless results have been collected."""
+    for name in ("runs", "attributions"):
+        if not places.table(name).is_file():
+            tell(f"{places.table(name)}: no such file; run the workflow first, or put it there")
+            sys.exit(1)
+
+
+def inputs_of(snakemake) -> dict[str, str]:
+    """Key of what the job is made of -> digest of that, for its receipt.
 
     Raises
     ------
-    RuntimeError: the job was given a GPU that torch cannot use.
+    FileNotFoundError : when there is no receipt for something
     """
-    from ecqx.tasks.runtime import choose_device, limit_threads, make_deterministic
-
-    limit_threads(1)
-    make_deterministic()
-    own.register(snakemake.config)
-    gpu = bool(snakemake.resources.get("gpu", 0))
-    if gpu:
-        gpus.take_one()
-    return choose_device(gpu)
+    found = {}
+    for key, (path, files) in snakemake.params.needs.items():
+        receipt = receipts.read(Path(path))
+        if receipt is None:
+            raise FileNotFoundError(f"{path}: no receipt of {key} that can be read")
+        found[key] = receipt.content(files)
+    return found
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python, this project and the packages that results depend on."""
-    found = {"python": platform.python_version()}
-    for package in _VERSIONED:
-        found[package] = importlib.metadata.version(package)
-    from ecqx import __version__
+def leave_receipt(snakemake, outputs: Iterable[Path], tell: Callable[[str], None]) -> None:
+    """Write down what the job has made, as its last act.
 
-    return found | {"ecqx": __version__}
-
-
-def git_commit() -> str | None:
-    """The commit of this checkout, with ``-dirty`` if files differ from it; None outside of one."""
-    describe = ["git", "-C", _ROOT, "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        done = subprocess.run(describe, capture_output=True, text=True)
-    except OSError:
-        return None
-    return done.stdout.strip() or None
+    Receipts by the same recipe that are no longer true are removed. Where a file differs from what
+    it was when it was made before, that is said: what had been made of it is planned by the next
+    call.
+    """
+    if (path := snakemake.output.get("receipt")) is None:
+        return  # something was made anew of whatever is there
+    path = Path(path)
+    results = places_of(snakemake).results
+    made = receipts.made(snakemake.params.recipe, inputs_of(snakemake), outputs, results)
+    for other in path.parent.glob(f"{snakemake.params.recipe}*.json"):
+        earlier = receipts.read(other)
+        if earlier is not None and earlier.content() == made.content():
+            continue
+        other.unlink()
+        for name in _STEADY & {Path(output).name for output in made.outputs}:
+            if earlier is not None and earlier.content([name]) != made.content([name]):
+                tell(f"{name} is not what it was before: call once more for what was made of it")
+    receipts.write(path, made)

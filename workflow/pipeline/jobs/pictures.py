@@ -17,10 +17,12 @@ def file_name(figure: str, width: str) -> str:
     return figure if width == "page" else f"{figure}-{width}"
 
 
-def write(figure: Figure, folder: Path, name: str) -> None:
-    """Write a figure in every format."""
-    for suffix in FORMATS:
-        (folder / f"{name}.{suffix}").write_bytes(style.render(figure, suffix))
+def write(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write a figure in every format; the files that were written."""
+    paths = [folder / f"{name}.{suffix}" for suffix in FORMATS]
+    for path in paths:
+        path.write_bytes(style.render(figure, path.suffix[1:]))
+    return paths
 
 
 def caption(figure: str, text: str, notes: Mapping[str, str]) -> str:

@@ -29,7 +29,10 @@ RUN_COLUMNS = (
     "flips",
     "accuracy_validation",
     "accuracy_validation_fp32",
+    "reason",
 )
+# How a run can end: see :class:`ecqx.compression.run.Outcome`; an evaluation can fail as well.
+STATUSES = ("ok", "diverged", "failed", "skipped")
 # Columns of the other tables, by the name of their file.
 COLUMNS = {
     "attributions": (
@@ -70,6 +73,7 @@ COLUMNS = {
         "n",
     ),
     "skipped": ("dataset", "model", "explainer", "reason"),
+    "methods": ("method", "parameter", "kind", "role", "default", "label"),
 }
 PARAMETER_PREFIX = "p_"
 
@@ -77,7 +81,8 @@ PARAMETER_PREFIX = "p_"
 def run_row(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
     """A row of runs.csv from a run's run.json and metrics.json.
 
-    ``bits`` is the method's parameter of that name, empty for methods without it.
+    ``bits`` is the method's parameter of that name, empty for methods without it. What the
+    evaluation says of ``status`` and ``reason`` goes before what the compression did.
     """
     params = record["params"]
     values = {**record, **metrics, "bits": params.get("bits")}

@@ -1,26 +1,19 @@
-"""What the tasks read from disk, where it lies, and whether it is there.
-
-``python -m pipeline.planning.data_files ROOT`` reads a configuration as JSON from its input and
-prints a JSON object, key of the configuration -> what is wrong with the data set or the model
-there, of those with which something is, in the folder ROOT (none if empty).
-"""
+"""What the tasks read from disk, where it lies, and whether it is there."""
 
 from __future__ import annotations
 
 import ast
 import functools
-import hashlib
-import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ecqx.tasks import datasets, models
-from pipeline import own
+from pipeline import own, receipts
 
 VARIABLE = "ECQX_DATA"
+_READ_WHOLE = 2**30  # bytes of own data
 
 
 def data_root(config: Mapping[str, Any]) -> Path | None:
@@ -81,30 +74,33 @@ def _reason(package: Any, name: str, root: Path | None) -> str | None:
         return f"{type(error).__name__}: {error}"
 
 
+def line(config: Mapping[str, Any], key: str, reason: str) -> str:
+    """What is wrong at a key that :func:`missing` names, as one line for the user."""
+    _, label, kind = key.split(".")
+    entry = config["task_settings"][label][kind]
+    # own data and models say what was found and expected themselves
+    expected = f"got {entry!r}, expected its files: " if isinstance(entry, str) else ""
+    return f"{key}: {expected}{reason}"
+
+
 @functools.cache
 def fingerprint(path: Path) -> str:
-    """Changes when a file at or below the path comes, goes or is written; empty without any.
+    """Changes when a file at or below the path comes, goes or becomes another; empty without any.
 
-    Made of names, sizes and times of change, not of contents. Once a process: there may be many.
+    Made of names and contents; of names, sizes and times where there is more than a gigabyte, which
+    would take seconds to read at every call.
     """
     if path.is_file():
-        files = [str(path)]
+        files = [path]
     else:
-        files = [
-            os.path.join(top, name)
-            for top, _, names in os.walk(path, followlinks=True)
-            for name in names
-        ]
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        # a link to nowhere has a state of its own
-        status = os.stat(file) if os.path.exists(file) else os.lstat(file)
-        digest.update(
-            f"{os.path.relpath(file, path)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode()
-        )
-    return digest.hexdigest() if files else ""
-
-
-if __name__ == "__main__":
-    folder = sys.argv[1]
-    json.dump(missing(json.load(sys.stdin), Path(folder) if folder else None), sys.stdout)
+        walked = os.walk(path, followlinks=True)
+        files = [Path(top, name) for top, _, names in walked for name in names]
+    # a link to nowhere has a state of its own
+    states = {file: os.stat(file) if file.exists() else os.lstat(file) for file in sorted(files)}
+    small = sum(state.st_size for state in states.values()) <= _READ_WHOLE
+    content = [
+        [os.path.relpath(file, path), state.st_size]
+        + [receipts.file_digest(file) if small else state.st_mtime_ns]
+        for file, state in states.items()
+    ]
+    return receipts.fingerprint(content) if content else ""

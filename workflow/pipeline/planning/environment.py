@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+ATTEMPTS = "ECQX_ATTEMPTS"  # what the plan has found out about receipts, for jobs that plan again
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -19,3 +22,13 @@ def prepare(root: Path) -> None:
     for variable in _THREADS:
         os.environ[variable] = "1"
     os.environ["MPLBACKEND"] = "agg"
+
+
+def tell_attempts(attempts: Mapping[str, int]) -> None:
+    """Let jobs that read the workflow again choose the same receipts, see ``Plan.attempts``."""
+    os.environ[ATTEMPTS] = json.dumps(attempts)
+
+
+def told_attempts() -> dict[str, int]:
+    """What :func:`tell_attempts` told."""
+    return json.loads(os.environ[ATTEMPTS])

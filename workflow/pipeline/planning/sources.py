@@ -1,4 +1,4 @@
-"""Which library files a script depends on, read from its import statements."""
+"""Which files of the project a script depends on, read from its import statements."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-PACKAGE = "ecqx"
+from pipeline import receipts
+
+# Packages of the project -> the folder that they lie in.
+PACKAGES = {"ecqx": ".", "pipeline": "workflow"}
 
 
 def reached(root: Path, *files: str) -> list[str]:
-    """Files of the package that the given files import, directly or through each other.
+    """The given files and what they import of the project's packages, also through each other.
 
-    As inputs of a rule they make an edit of the library plan again what it can change, and
-    nothing else. Plug-ins that are loaded by name (data sets, models, methods) are not visible in
-    import statements: name their files.
+    Plug-ins that are loaded by name (data sets, models, methods) are not visible in import
+    statements: name their files.
 
     Parameters
     ----------
-    root : repository root.
-    *files : paths below it. Those inside the package are part of the result.
+    root : repository root
+    *files : paths below it, or absolute ones
 
     Returns
     -------
-    sorted paths relative to ``root``, with forward slashes.
+    sorted paths, relative to ``root`` where they lie below it, with forward slashes
     """
     found: set[Path] = set()
     open_files = [root / file for file in files]
@@ -32,9 +34,21 @@ def reached(root: Path, *files: str) -> list[str]:
         file = open_files.pop()
         if file not in found:
             found.add(file)
-            open_files += _imported(root, file)
-    package = root / PACKAGE
-    return sorted(file.relative_to(root).as_posix() for file in found if package in file.parents)
+            open_files += _imported(root, file) if file.suffix == ".py" else []
+    return sorted(
+        (file.relative_to(root) if root in file.parents else file).as_posix() for file in found
+    )
+
+
+@functools.cache
+def code(root: Path, *files: str) -> str:
+    """Fingerprint of the contents of :func:`reached` files; another time stamp changes nothing."""
+    return receipts.fingerprint([[path, _digest(root / path)] for path in reached(root, *files)])
+
+
+@functools.cache
+def _digest(file: Path) -> str | None:
+    return receipts.file_digest(file)
 
 
 @functools.cache
@@ -44,7 +58,7 @@ def _imported(root: Path, file: Path) -> list[Path]:
     for name in list(names):
         parts = name.split(".")
         names.update(".".join(parts[:end]) for end in range(1, len(parts)))
-    own = (name for name in names if name.partition(".")[0] == PACKAGE)
+    own = (name for name in names if name.partition(".")[0] in PACKAGES)
     return [path for name in sorted(own) for path in _candidates(root, name) if path.is_file()]
 
 
@@ -59,5 +73,6 @@ def _imported_names(tree: ast.AST) -> Iterator[str]:
 
 
 def _candidates(root: Path, name: str) -> Iterable[Path]:
-    path = root.joinpath(*name.split("."))
+    parts = name.split(".")
+    path = root.joinpath(PACKAGES[parts[0]], *parts)
     return path.with_suffix(".py"), path / "__init__.py"

@@ -8,8 +8,6 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,6 @@ from ecqx.evaluation import declared
 from ecqx.tasks import own_data
 from ecqx.tasks.own_model import OwnModel
 from pipeline import own
-from pipeline.planning import data_files
 from pipeline.planning.run_table import expand_grid
 
 _EVALUATION_KINDS = {
@@ -225,56 +222,3 @@ def _own_problem(
     if entry["name"] in names:
         return f"{where}.name: got {entry['name']!r}, expected another name than those of files"
     return None
-
-
-def library_problems(config: Mapping[str, Any], root: Path) -> list[str]:
-    """What only the library can say, asked in processes of their own: no torch import here.
-
-    Which parameters the methods take and in which range (``ecqx.checks``), and whether data sets
-    and models find their files, in the folder that ``data_root`` names
-    (:mod:`pipeline.planning.data_files`).
-    """
-    return [*_parameter_problems(config, root), *_data_problems(config, root)]
-
-
-def _parameter_problems(config: Mapping[str, Any], root: Path) -> list[str]:
-    grids = {
-        method: list(expand_grid(config["grids"][method]).values()) for method in config["methods"]
-    }
-    arguments = ["ecqx.checks", "--baselines", "baselines", "--grids", "-"]
-    done = _run_module(arguments, root, json.dumps(grids))
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
-    if done.returncode and not lines:
-        lines = [f"grids: the methods could not be checked: {_last_line(done)}"]
-    return lines if done.returncode else []
-
-
-def _data_problems(config: Mapping[str, Any], root: Path) -> list[str]:
-    if problem := data_files.root_problem(config):
-        return [problem]
-    if not data_files.any_read(config, root / "ecqx/tasks"):
-        return []
-    folder = str(data_files.data_root(config) or "")
-    done = _run_module(["pipeline.planning.data_files", folder], root, json.dumps(config))
-    if done.returncode:
-        return [f"task_settings: the data sets could not be checked: {_last_line(done)}"]
-    return [_file_line(config, key, reason) for key, reason in json.loads(done.stdout).items()]
-
-
-def _file_line(config: Mapping[str, Any], key: str, reason: str) -> str:
-    _, label, kind = key.split(".")
-    entry = config["task_settings"][label][kind]
-    # own data and models say what was found and expected themselves
-    expected = f"got {entry!r}, expected its files: " if isinstance(entry, str) else ""
-    return f"{key}: {expected}{reason}"
-
-
-def _run_module(
-    arguments: Sequence[str], root: Path, text: str = ""
-) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, input=text, capture_output=True, text=True, cwd=root)
-
-
-def _last_line(done: subprocess.CompletedProcess) -> str:
-    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

@@ -1,18 +1,20 @@
-"""The full-precision network as reference, the anchors of every consistency, its own explanations.
+"""The full-precision network as reference, and the anchors of every consistency.
 
 An anchor is a network between which compressed ones are read: the reference itself, the same
 architecture trained from another seed, and one that was never trained.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from pipeline.jobs import rows
-from pipeline.jobs.job import open_log, prepare
+from pipeline.jobs.computing import prepare
+from pipeline.jobs.job import leave_receipt, open_log, places_of
 
 from ecqx.attribution.lrp import check_rules
 from ecqx.evaluation.evaluate import anchor_rows, inapplicable, make_reference
 from ecqx.evaluation.layers import mean_weight_relevance, relevance_rows
-from ecqx.evaluation.randomisation import randomisation_rows
 from ecqx.evaluation.reference import Reference, save_reference
 from ecqx.evaluation.subset import evaluation_pairs
 from ecqx.seeding import derive_seed, generator, global_seed
@@ -24,7 +26,7 @@ from ecqx.tasks.task import objective
 RELEVANCE_SAMPLES = 256
 
 
-def save_gallery(path: str, dataset: data.Dataset, reference: Reference, shown: int) -> None:
+def save_gallery(path: Path, dataset: data.Dataset, reference: Reference, shown: int) -> None:
     """What the gallery shows beside the maps, readable without torch: inputs, labels, masks."""
     test, index, target = dataset.test, reference.index[:shown], reference.target[:shown]
     arrays = {"images": test.x[index].numpy(), "classes": np.array(dataset.classes)[target]}
@@ -48,53 +50,52 @@ def weight_relevance_rows(model: torch.nn.Module, dataset: data.Dataset, tell) -
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
     device = prepare(snakemake)
-    dataset_name, model_name = snakemake.wildcards.dataset, snakemake.wildcards.model
-    seed, evaluation = int(snakemake.wildcards.seed), snakemake.params.evaluation
-    explainers, metrics = evaluation["explainers"], evaluation["metrics"]
-    dataset = data.load(snakemake.input.data)
+    settings, places = snakemake.params.settings, places_of(snakemake)
+    dataset_name, model_name, seed = settings["dataset"], settings["model"], settings["seed"]
+    evaluation = settings["evaluation"]
+    explainers = evaluation["explainers"]
+    dataset = data.load(places.data(dataset_name))
     test = dataset.test
     _, score = objective(dataset)
     build = models.get(model_name).build
 
-    def network(path: str | None = None) -> torch.nn.Module:
+    def network(trained: int | None = None) -> torch.nn.Module:
+        """That of a seed, or one that was never trained."""
         with global_seed(generator("anchors", dataset_name, model_name, "random", seed)):
             model = build(dataset.input_shape, len(dataset.classes)).eval()
-        if path is not None:
+        if trained is not None:
+            path = places.pretrained(dataset_name, model_name, trained) / "model.pt"
             model.load_state_dict(torch.load(path, weights_only=True))
         return model.to(device)
 
     # one subset per data set: all models and seeds explain the same pairs
     subset_seed = derive_seed("evaluation_subset", dataset_name)
     index, target = evaluation_pairs(test, evaluation["samples"], subset_seed)
-    full_precision = network(snakemake.input.model)
+    full_precision = network(seed)
     reference = make_reference(
         full_precision, test, dataset.validation, index, target, explainers, score
     )
     anchors = {"identical": full_precision}
     # weights that were given are the same for every seed
-    if snakemake.input.retrained:
-        anchors["retrained"] = network(snakemake.input.retrained)
+    if settings["retrained"] is not None:
+        anchors["retrained"] = network(settings["retrained"])
     anchors["random"] = network()
-    measures = [*metrics, *evaluation["localisation"]]
+    measures = [*evaluation["metrics"], *evaluation["localisation"]]
     skipped = inapplicable(full_precision, explainers)
-    rng = generator("randomisation", dataset_name, model_name, seed)
-    tables = {
-        "attributions": anchor_rows(anchors, test, reference, explainers, score, measures),
-        "relevance": weight_relevance_rows(full_precision, dataset, tell),
-        "randomisation": randomisation_rows(
-            full_precision, test.x[index], target, explainers, metrics, rng
-        )
-        if evaluation["randomisation"]
-        else [],
-    }
-    save_reference(snakemake.output.reference, reference)
+    folder = places.pretrained(dataset_name, model_name, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_reference(folder / "reference.npz", reference)
+    save_gallery(folder / "gallery.npz", dataset, reference, evaluation["gallery_samples"])
     task = {"dataset": dataset_name, "model": model_name}
-    for name, table in tables.items():
-        identified = [task | {"seed": seed} | row for row in table]
-        rows.write(name, snakemake.output[name], identified)
-    reasons = [task | {"explainer": name, "reason": reason} for name, reason in skipped.items()]
-    rows.write("skipped", snakemake.output.skipped, reasons)
-    save_gallery(snakemake.output.gallery, dataset, reference, evaluation["gallery_samples"])
+    anchored = anchor_rows(anchors, test, reference, explainers, score, measures)
+    relevance = weight_relevance_rows(full_precision, dataset, tell)
+    reasons = [{"explainer": name, "reason": reason} for name, reason in skipped.items()]
+    seeded = task | {"seed": seed}
+    rows.write("attributions", folder / "anchors.csv", [seeded | row for row in anchored])
+    rows.write("relevance", folder / "relevance.csv", [seeded | row for row in relevance])
+    rows.write("skipped", folder / "skipped.csv", [task | row for row in reasons])
+    names = ("reference.npz", "gallery.npz", "anchors.csv", "relevance.csv", "skipped.csv")
+    leave_receipt(snakemake, [folder / name for name in names], tell)
     tell(f"{dataset_name}/{model_name} seed {seed}: full-precision test accuracy "
          f"{reference.accuracy:.4f}")  # fmt: skip
 

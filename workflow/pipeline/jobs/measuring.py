@@ -1,0 +1,66 @@
+"""What is measured on one run."""
+
+from __future__ import annotations
+
+import torch
+
+from ecqx.compression.artefact import bitstream, size
+from ecqx.evaluation.agreement import class_rows
+from ecqx.evaluation.evaluate import accuracy, evaluate_network
+from ecqx.evaluation.reference import Reference
+from ecqx.tasks.data import Dataset
+from ecqx.tasks.task import objective
+
+
+def measure(
+    artefact: bytes,
+    model: torch.nn.Module,
+    device: torch.device,
+    dataset: Dataset,
+    reference: Reference,
+    settings: dict,
+) -> tuple[dict, dict[str, list[dict]], dict]:
+    """What is measured on the network that an artefact decodes to.
+
+    Returns
+    -------
+    metrics.json, rows of the tables, and the maps that galleries show
+    """
+    _, score = objective(dataset)
+    state = bitstream.decode(artefact)
+    bitstream.load(model, state)
+    model.to(device)
+    measures = [*settings["metrics"], *settings["localisation"]]
+    evaluated = evaluate_network(
+        model, dataset.test, reference, settings["explainers"], score, measures
+    )
+    metrics = {
+        "accuracy": evaluated["accuracy"],
+        "flips": evaluated["flips"],
+        "size_bytes": len(artefact),
+        "compression_ratio": size.full_precision_bytes(model) / len(artefact),
+        "sparsity": size.sparsity(state),
+        "entropy_bytes": size.entropy_bytes(state),
+        "accuracy_validation": accuracy(model, dataset.validation, score),
+    }
+    logits = (evaluated["logits"], reference.logits)
+    tables = {
+        "attributions": evaluated["rows"],
+        "predictions": class_rows(*logits, dataset.test.y, dataset.classes),
+        "layers": size.layer_rows(model.state_dict()),
+    }
+    shown = settings["gallery_samples"]
+    return metrics, tables, {name: part[:shown] for name, part in evaluated["maps"].items()}
+
+
+def undefined(model: torch.nn.Module, reference: Reference) -> dict:
+    """metrics.json of a run without a network: what is known of full precision alone."""
+    nothing = (
+        "accuracy", "accuracy_validation", "flips", "size_bytes", "compression_ratio", "sparsity",
+        "entropy_bytes",
+    )  # fmt: skip
+    return dict.fromkeys(nothing) | {
+        "accuracy_fp32": reference.accuracy,
+        "accuracy_validation_fp32": reference.accuracy_validation,
+        "size_fp32_bytes": size.full_precision_bytes(model),
+    }

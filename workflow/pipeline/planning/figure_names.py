@@ -1,0 +1,60 @@
+"""Which figures a configuration leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.planning.run_table import Point
+
+Points = Mapping[str, Mapping[str, Point]]
+
+
+def figure_names(
+    config: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]], points: Points
+) -> list[str]:
+    """Names of figures: a kind, or "<kind>-<argument>", see ``workflow/scripts/figures.py``.
+
+    Parameters
+    ----------
+    config : the merged configuration
+    tasks : label -> settings of the tasks that are run
+    points : method -> name -> point
+    """
+    evaluation = config["evaluation"]
+    metrics = evaluation["metrics"]
+    return [
+        "accuracy_vs_size",
+        "accuracy_vs_sparsity",
+        *(f"consistency_vs_size-{metric}" for metric in metrics),
+        *(["localisation_vs_size"] if evaluation["localisation"] else []),
+        *(f"accuracy_vs_consistency-{metric}" for metric in metrics[:1]),
+        *(["metric_correlations"] if metrics else []),
+        "layers",
+        "relevance_vs_magnitude",
+        *(f"sensitivity-{parameter}" for parameter in swept(points)),
+        "training_cost",
+        "ranks",
+        *(["controls"] if controls(points) else []),
+        *(f"gallery-{task['dataset']}-{task['model']}" for task in tasks.values()),
+    ]
+
+
+def swept(points: Points) -> list[str]:
+    """Numeric parameters that a method has several values of, in the order of the grids."""
+    found = {}
+    for own in points.values():
+        values: dict[str, set] = {}
+        for point in own.values():
+            for parameter, value in point.items():
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    values.setdefault(parameter, set()).add(value)
+        found |= {parameter: None for parameter, several in values.items() if len(several) > 1}
+    return list(found)
+
+
+def controls(points: Points) -> bool:
+    """Whether ECQx is run with several sources of relevance, and nothing else than its strength."""
+    own = points.get("ecqx", {}).values()
+    several = len({point.get("relevance") for point in own}) > 1
+    return several and all(set(point) <= {"bits", "lam", "relevance"} for point in own)

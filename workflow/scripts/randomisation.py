@@ -1,0 +1,43 @@
+"""Whether explainers notice that the layers of the full-precision network were randomised."""
+
+import torch
+from pipeline.jobs import rows
+from pipeline.jobs.computing import prepare
+from pipeline.jobs.job import leave_receipt, open_log, places_of
+
+from ecqx.evaluation.randomisation import randomisation_rows
+from ecqx.evaluation.subset import evaluation_pairs
+from ecqx.seeding import derive_seed, generator
+from ecqx.tasks import data, models
+
+
+def main(snakemake) -> None:
+    tell = open_log(snakemake.log[0])
+    device = prepare(snakemake)
+    settings, places = snakemake.params.settings, places_of(snakemake)
+    dataset_name, model_name, seed = settings["dataset"], settings["model"], settings["seed"]
+    evaluation = settings["evaluation"]
+    folder = places.pretrained(dataset_name, model_name, seed)
+    dataset = data.load(places.data(dataset_name))
+    model = models.get(model_name).build(dataset.input_shape, len(dataset.classes)).eval()
+    model.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
+    # the pairs that the reference explains
+    subset_seed = derive_seed("evaluation_subset", dataset_name)
+    index, target = evaluation_pairs(dataset.test, evaluation["samples"], subset_seed)
+    table = randomisation_rows(
+        model.to(device),
+        dataset.test.x[index],
+        target,
+        evaluation["explainers"],
+        evaluation["metrics"],
+        generator("randomisation", dataset_name, model_name, seed),
+    )
+    identity = {"dataset": dataset_name, "model": model_name, "seed": seed}
+    path = folder / "randomisation.csv"
+    rows.write("randomisation", path, [identity | row for row in table])
+    leave_receipt(snakemake, [path], tell)
+    tell(f"{dataset_name}/{model_name} seed {seed}: {len(table)} rows of the randomisation check")
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821 (set by Snakemake)
