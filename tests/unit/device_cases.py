@@ -11,7 +11,8 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from pipeline.jobs import rows
+from pipeline.jobs import points, rows
+from pipeline.places import Places
 from pipeline.planning import run_table
 
 from ecqx.compression.artefact import bitstream
@@ -55,8 +56,8 @@ class Chain:
     masks : "none", "bool" or "classes" (multi-label data with a class map)
     resident : whether the data are kept on the device
     methods : those that compress
-    explainers : for anchors and evaluation; without any there is neither
-    randomisation : whether the anchors have the sanity check of explainers
+    explainers : for reference and evaluation; without any there is neither
+    randomisation : whether there is the sanity check of explainers
     """
 
     model: str
@@ -70,7 +71,9 @@ class Chain:
 
     def stages(self) -> list[str]:
         compressed = [f"compress-{method}" for method in self.methods]
-        return ["pretrain", *compressed, *(["anchors", "evaluate"] if self.explainers else [])]
+        explained = ["reference", "evaluate"] if self.explainers else []
+        randomised = ["randomisation"] if self.randomisation else []
+        return ["pretrain", *compressed, *explained, *randomised]
 
 
 CHAINS = {
@@ -107,6 +110,13 @@ def made_up(name: str) -> Dataset:
     return Dataset(name, tuple(f"c{c}" for c in range(chain.classes)), *map(split, sizes))
 
 
+def _work_here(given, begin, time_limit_s=None) -> None:
+    """Without a process of its own: a device cannot be used on both sides of a fork."""
+    work = begin()
+    for point in given:
+        work(point, None)
+
+
 class Jobs:
     """The jobs of one chain on one device; each runs once, after those that it needs.
 
@@ -117,9 +127,11 @@ class Jobs:
 
     def __init__(self, name: str, device: torch.device, folder: Path) -> None:
         self.name, self.chain, self.device = name, CHAINS[name], device
-        self.folder = folder / name
-        self.folder.mkdir(parents=True)
-        data.save(made_up(name), self.folder / "data.pt")
+        self.places = Places(folder / name)
+        self.folder = self.places.pretrained(name, self.chain.model, 0)
+        path = self.places.data(name)
+        path.parent.mkdir(parents=True)
+        data.save(made_up(name), path)
         self.run = functools.cache(self._run)
 
     def _run(self, stage: str) -> None:
@@ -127,69 +139,40 @@ class Jobs:
         getattr(self, kind)(*filter(None, [method]))
 
     def pretrain(self) -> None:
-        self._script(
-            "pretrain",
-            input=Names(data=self.folder / "data.pt", checkpoint=[]),
-            params=Names(pretraining=_PRETRAINING, root=None),
-            output=Names(
-                model=self.folder / "model.pt",
-                record=self.folder / "run.json",
-                history=self.folder / "history.csv",
-            ),
-        )
+        self._script("pretrain", pretraining=_PRETRAINING, root="", checkpoint=None)
         run = json.loads((self.folder / "run.json").read_text())
         assert (run["epoch"], run["device"]) == (1, device_name(self.device)), run
 
     def compress(self, method: str) -> None:
         self.run("pretrain")
-        blocks = POINTS.get(method, [{}])
-        self._script(
-            "compress",
-            input=Names(
-                data=self.folder / "data.pt",
-                model=self.folder / "model.pt",
-                method=ROOT / f"baselines/{method}.py",
-            ),
-            params=Names(dataset=self.name, model=self.chain.model, budget=_BUDGET),
-            output=self._outputs(method, "artefact", "record", "history"),
-            config={"grids": {method: blocks}},
-        )
-        found = self._outputs(method, "record", "artefact")
-        for record, artefact in zip(found.record, found.artefact, strict=True):
-            run = json.loads(record.read_text())
+        points = self._points(method)
+        self._script("compress", method=method, budget=_BUDGET, points=points)
+        for point in points:
+            folder = self._run_folder(method, point)
+            run = json.loads((folder / "run.json").read_text())
             assert (run["status"], run["device"]) == ("ok", device_name(self.device)), run
-            bitstream.decode(artefact.read_bytes())
+            bitstream.decode((folder / "model.nnc").read_bytes())
 
-    def anchors(self) -> None:
+    def reference(self) -> None:
         self.run("pretrain")
-        tables = ("attributions", "relevance", "randomisation", "skipped")
-        self._script(
-            "anchors",
-            input=Names(data=self.folder / "data.pt", model=self.folder / "model.pt", retrained=[]),
-            params=Names(evaluation=self._evaluation()),
-            output=Names({n: self.folder / n for n in (*tables, "reference", "gallery")}),
-        )
-        assert bool(rows.read(self.folder / "randomisation")) == self.chain.randomisation
+        self._script("reference", evaluation=self._evaluation(), retrained=None)
+        assert (self.folder / "reference.npz").is_file()
+
+    def randomisation(self) -> None:
+        self.run("pretrain")
+        self._script("randomisation", evaluation=self._evaluation())
+        assert rows.read(self.folder / "randomisation.csv")
 
     def evaluate(self) -> None:
-        self.run("anchors")
+        self.run("reference")
         self.run("compress-uniform_ptq")
-        self._script(
-            "evaluate",
-            input=Names(
-                data=self.folder / "data.pt",
-                reference=self.folder / "reference",
-                **self._outputs("uniform_ptq", "artefact", "record"),
-            ),
-            params=Names(evaluation=self._evaluation()),
-            output=self._outputs(
-                "uniform_ptq", "metrics", "maps", "attributions", "predictions", "layers"
-            ),
-        )
-        found = self._outputs("uniform_ptq", "metrics", "attributions")
-        for metrics, attributions in zip(found.metrics, found.attributions, strict=True):
-            assert 0 <= json.loads(metrics.read_text())["accuracy"] <= 1
-            explained = {row["explainer"] for row in rows.read(attributions)}
+        points, evaluation = self._points("uniform_ptq"), self._evaluation()
+        self._script("evaluate", method="uniform_ptq", points=points, evaluation=evaluation)
+        for point in points:
+            folder = self._run_folder("uniform_ptq", point)
+            metrics = json.loads((folder / "metrics.json").read_text())
+            assert 0 <= metrics["accuracy"] <= 1, metrics
+            explained = {row["explainer"] for row in rows.read(folder / "attributions.csv")}
             assert explained == set(self.chain.explainers)
 
     def _evaluation(self) -> Names:
@@ -199,24 +182,29 @@ class Jobs:
             localisation=list(LOCALISATIONS),
             samples=3,
             gallery_samples=2,
-            randomisation=self.chain.randomisation,
         )
 
-    def _outputs(self, method: str, *names: str) -> Names:
-        """For each name a file per point."""
+    def _points(self, method: str) -> list[dict]:
         points = run_table.expand_grid(POINTS.get(method, [{}]))
-        folders = [self.folder / method / point / "seed~0" for point in points]
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-        return Names({name: [folder / name for folder in folders] for name in names})
+        return [{"name": n, "params": params, "recipe": n} for n, params in points.items()]
+
+    def _run_folder(self, method: str, point: dict) -> Path:
+        return self.places.run(self.name, self.chain.model, method, point["name"], 0)
 
     def _script(self, name: str, **settings) -> None:
         script = importlib.import_module(f"workflow.scripts.{name}")
-        wildcards = Names(dataset=self.name, model=self.chain.model, seed="0")
-        snakemake = Names(log=[None], wildcards=wildcards, **settings)
+        settings |= {"dataset": self.name, "model": self.chain.model, "seed": 0}
+        receipt = self.places.results / f"receipts/{name}/{settings.get('method')}.json"
+        snakemake = Names(
+            log=[None],
+            config={"results_dir": str(self.places.results), "time_limit_s": None},
+            params=Names(settings=settings, needs={}, recipe="0"),
+            output=Names(receipt=receipt),
+        )
         with (
             mock.patch.object(script, "prepare", lambda _: self.device),
             mock.patch.object(script, "open_log", lambda _: print),
+            mock.patch.object(points, "work_through", _work_here),
             mock.patch.object(task, "_RESIDENT_BYTES", 1 << 30 if self.chain.resident else 0),
         ):
             script.main(snakemake)
