@@ -46,6 +46,21 @@ def test_results_need_no_torch():
     subprocess.run([sys.executable, "-c", f"{run}; {check}"], check=True, cwd=ROOT)
 
 
+@pytest.mark.parametrize(("room", "other"), [("planning", "jobs"), ("jobs", "planning")])
+def test_the_workflow_plans_apart_from_its_jobs(room, other):
+    files = list((ROOT / "workflow/pipeline" / room).glob("*.py"))
+    assert files
+    for path in files:
+        for name in imported(path):
+            assert not name.startswith(f"pipeline.{other}"), (path, name)
+
+
+def test_the_library_knows_no_workflow():
+    for path in (ROOT / "ecqx").rglob("*.py"):
+        for name in imported(path):
+            assert name.split(".")[0] not in ("workflow", "pipeline", "baselines"), (path, name)
+
+
 def test_baselines_do_not_lean_on_each_other():
     for path in (ROOT / "baselines").glob("*.py"):
         assert not any(name.startswith("baselines") for name in imported(path)), path
