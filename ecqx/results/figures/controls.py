@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from ecqx.results import controls, statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page
+from ecqx.results.keys import of_task, tasks_of
 
 _COLUMNS = {"page": 3, "column": 2}
 # LRP and ECQ look as the methods they are; further sources take spare looks.
@@ -47,7 +48,7 @@ def controls_of_relevance(
     with style.context():
         compared = runs[runs["method"].isin(["ecq", "ecqx"])]
         sources = _order({"lrp", *differences["against"]})
-        tasks = panels.tasks_of(compared)
+        tasks = tasks_of(compared)
         per_row = _COLUMNS[width]
         lines = -(-len(sources) // per_row)  # LRP's place is the panel of all sources
         page = Page(width, [1.2] * (lines * len(tasks)), per_row)
@@ -55,7 +56,7 @@ def controls_of_relevance(
         looks = {name: looks[name] for name in sources}
         measures = ("accuracy_difference", "matched_difference")
         for t, task in enumerate(tasks):
-            here = panels.of_task(differences, task)
+            here = of_task(differences, task)
             values = [100 * here[f"{measure}_mean"] for measure in measures]
             span = panels.limits(np.concatenate([*values, [0.0]]), least=0.5)
             for index in range(lines * per_row):
@@ -65,7 +66,7 @@ def controls_of_relevance(
                     panels.empty_panel(axis, "")
                     continue
                 if index == 0:
-                    _by_size(axis, panels.of_task(compared, task), looks)
+                    _by_size(axis, of_task(compared, task), looks)
                     page.title(axis, "All sources")
                     axis.set_ylabel("Accuracy [%]")
                     axis.set_xlabel("Size [kB]")

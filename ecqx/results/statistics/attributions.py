@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results.statistics import keys
-from ecqx.results.statistics.keys import ANCHORS, RUN, TASK
+from ecqx.results import keys
+from ecqx.results.keys import ANCHORS, RUN, TASK
 
 MEASURE = ["explainer", "metric", "signed"]
 _NEEDED = [*RUN, *MEASURE, "subset", "mean"]

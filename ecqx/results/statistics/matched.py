@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results.statistics import keys
-from ecqx.results.statistics.keys import RUN, TASK
+from ecqx.results import keys
+from ecqx.results.keys import RUN, TASK
 
 
 def matched_runs(runs: pd.DataFrame, seed: int | None = None) -> pd.DataFrame:

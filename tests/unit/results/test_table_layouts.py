@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecqx.results import statistics
+from ecqx.results import rendering, statistics
+from ecqx.results.collected import Collected, Unavailable
 from ecqx.results.tables import (
     agreement,
+    chosen,
     closeness,
     comparisons,
     costs,
@@ -17,13 +19,9 @@ from ecqx.results.tables import (
     hypervolume,
     matching,
     metric_agreement,
-    operating_points,
     published,
-    rendering,
     sanity,
-    smallest,
 )
-from ecqx.results.tables.collected import Collected, Unavailable
 
 T_2 = 12.706204736432095  # 97.5 % quantile of Student's t, one degree of freedom
 NAN = math.nan
@@ -72,7 +70,7 @@ def points_runs(**columns):
 
 
 def test_operating_points_on_test_take_the_mean_and_say_so():
-    table = operating_points.build(Collected(points_runs()))
+    table = chosen.operating_points(Collected(points_runs()))
     ecq = table[table["method"] == "ecq"].set_index("criterion")
     assert ecq["points"].to_dict() == {
         "best_accuracy": "lam~0", "no_degradation": "lam~0", "within_half_a_point": "lam~1",
@@ -85,13 +83,13 @@ def test_operating_points_on_test_take_the_mean_and_say_so():
     assert (row["n"], row["seeds"], row["runs"], row["diverged"]) == (2, 2, 8, 1)
     assert table["bits"].isna().sum() == 5  # nncodec has no bit width and comes last
     assert table["points"].tolist()[-4:] == ["none"] * 4
-    document = operating_points.document(table)
+    document = chosen.operating_points_document(table)
     assert document.note.startswith("Selected on test")
     assert [section.title for section in document.sections] == [
         "d / m, 4 bit", "d / m, no bit width"
     ]  # fmt: skip
-    chosen = [row[1:3] for row in document.sections[0].rows]
-    assert chosen == [
+    points = [row[1:3] for row in document.sections[0].rows]
+    assert points == [
         ["best accuracy to no degradation", "lam~0"],
         ["within 0.5 points to within 1 point", "lam~1"],
         ["within 2 points", "lam~2"],
@@ -101,7 +99,7 @@ def test_operating_points_on_test_take_the_mean_and_say_so():
 def test_operating_points_on_validation_are_chosen_by_each_seed():
     validation = [0.80, 0.80, 0.79, 0.80, 0.80, 0.70, 0.795, NAN, 0.5, 0.5]
     runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
-    table = operating_points.build(Collected(runs))
+    table = chosen.operating_points(Collected(runs))
     assert set(table["selected_on"]) == {"validation"}
     ecq = table[table["method"] == "ecq"].set_index("criterion")
     # Seed 0 chooses lam~2 (as good as lam~0 on validation, smaller), seed 1 lam~1.
@@ -109,22 +107,22 @@ def test_operating_points_on_validation_are_chosen_by_each_seed():
     assert ecq.loc["best_accuracy", "accuracy_mean"] == pytest.approx((0.90 + 0.90) / 2)
     assert ecq.loc["within_half_a_point", "points"] == "lam~1 (1), lam~3 (1)"
     assert ecq.loc["within_half_a_point", "size_bytes_mean"] == (100 + 400) / 2
-    assert "Each seed chooses" in operating_points.document(table).note
+    assert "Each seed chooses" in chosen.operating_points_document(table).note
 
 
 def test_operating_points_fall_back_to_test_where_validation_is_incomplete():
     validation = [0.80, NAN] + [0.8] * 8  # one finished run was not validated
     runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
-    assert set(operating_points.build(Collected(runs))["selected_on"]) == {"test"}
+    assert set(chosen.operating_points(Collected(runs))["selected_on"]) == {"test"}
 
 
 def test_operating_points_of_some_seeds_say_how_many():
     validation = [0.80, 0.70, 0.79, 0.70, 0.70, 0.70, 0.70, NAN, 0.5, 0.5]
     runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
-    table = operating_points.build(Collected(runs))
+    table = chosen.operating_points(Collected(runs))
     row = table[(table["method"] == "ecq") & (table["criterion"] == "no_degradation")].iloc[0]
     assert (row["n"], row["seeds"]) == (1, 2) and math.isnan(row["accuracy_half_width"])
-    text = rendering.to_markdown(operating_points.document(table))
+    text = rendering.to_markdown(chosen.operating_points_document(table))
     assert "± n/a [1 of 2]" in text and "2 seed(s) only" in text
 
 
@@ -132,7 +130,7 @@ def test_the_smallest_networks_are_those_of_any_bit_width():
     validation = [0.80, 0.80, 0.79, 0.80, 0.80, 0.70, 0.795, NAN, 0.5, 0.5]
     runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
     runs.loc[runs["point"] == "lam~2", "bits"] = 2
-    table = smallest.build(Collected(runs))
+    table = chosen.smallest(Collected(runs))
     assert table["criterion"].tolist() == [
         "no_degradation", "within_half_a_point", "within_1_point", "within_2_points"
     ] * 2  # fmt: skip
@@ -141,7 +139,7 @@ def test_the_smallest_networks_are_those_of_any_bit_width():
     assert ecq.loc["no_degradation", "points"] == "lam~1 (1), lam~2 (1)"
     assert ecq.loc["no_degradation", "size_bytes_mean"] == (200 + 400) / 2
     assert ecq.loc["within_half_a_point", "size_bytes_mean"] == (100 + 400) / 2
-    text = rendering.to_markdown(smallest.document(table))
+    text = rendering.to_markdown(chosen.smallest_document(table))
     assert "| ECQ " in text and "| NNCodec" in text and "| none" in text
     assert "Each seed chooses" in text
 

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from pipeline.jobs import rows
 
-from ecqx.results import style, tables
-from ecqx.results.tables import rendering, summary
-from ecqx.results.tables.collected import Collected
+from ecqx.evaluation.explainers import EXPLAINERS
+from ecqx.results import metrics, rendering, style, tables
+from ecqx.results.collected import Collected
+from ecqx.results.tables import chosen
 
 ROOT = Path(__file__).parents[3]
 HEAD = r"""\documentclass[twocolumn]{article}
@@ -21,15 +22,15 @@ HEAD = r"""\documentclass[twocolumn]{article}
 
 
 def summarised(runs):
-    return summary.build(Collected(runs))
+    return chosen.summary(Collected(runs))
 
 
 def markdown(table):
-    return rendering.to_markdown(summary.document(table))
+    return rendering.to_markdown(chosen.summary_document(table))
 
 
 def latex(table):
-    return rendering.to_latex(summary.document(table))
+    return rendering.to_latex(chosen.summary_document(table))
 
 
 def hand_made():
@@ -77,7 +78,7 @@ def test_summary_of_a_hand_worked_case():
     assert row["compression_ratio_mean"] == pytest.approx((10_000 / 2000 + 10_000 / 2200) / 2)
     assert (row["n"], row["runs"], row["diverged"], row["skipped"]) == (2, 10, 1, 0)
     reference = table.iloc[0]
-    assert reference["method"] == summary.REFERENCE and reference["n"] == 2
+    assert reference["method"] == chosen.REFERENCE and reference["n"] == 2
     assert reference["accuracy_mean"] == pytest.approx(0.91)
     assert reference["size_bytes_mean"] == 10_000
 
@@ -258,7 +259,7 @@ def test_tall_tables_are_continued():
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_latex_compiles(made, tmp_path):
-    labels = {"explainer": style._EXPLAINERS, "metric": style._METRICS}
+    labels = {"explainer": EXPLAINERS, "metric": metrics.measured()}
     names = [[style.label(name), kind] for kind, known in labels.items() for name in known]
     names += [["50 % & #1 $x$ {a} \\b a^b c~d < > | -1 ± × – ≥", "odd"]]
     section = rendering.Section("names", ("Name", "Kind"), names, names=2)
