@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ecqx.results import controls, statistics, style
+from ecqx.results.controls import LAM
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page
 from ecqx.results.keys import of_task, tasks_of
@@ -130,7 +131,7 @@ def _by_size(axis: Axes, runs: pd.DataFrame, looks: dict) -> None:
 
 def _differences(axis: Axes, rows: pd.DataFrame, look: style.MethodStyle, span) -> None:
     several_bits = rows["bits"].nunique() > 1
-    places = {lam: index for index, lam in enumerate(sorted(rows["p_lam"].unique()))}
+    places = {lam: index for index, lam in enumerate(sorted(rows[LAM].unique()))}
     axis.axhline(0, color="0.3", lw=0.7, zorder=1)
     offsets = np.linspace(-0.12, 0.12, rows["bits"].nunique()) if several_bits else [0.0]
     for offset, (_, own) in zip(offsets, rows.groupby("bits"), strict=True):
@@ -138,7 +139,7 @@ def _differences(axis: Axes, rows: pd.DataFrame, look: style.MethodStyle, span) 
             ("accuracy_difference", "white", -0.16),
             ("matched_difference", look.color, 0.16),
         ):
-            x = [places[lam] + shift + offset for lam in own["p_lam"]]
+            x = [places[lam] + shift + offset for lam in own[LAM]]
             y, half = 100 * own[f"{measure}_mean"], 100 * own[f"{measure}_half_width"]
             panels.bars(axis, x, y, y_half=half, color=look.color)
             axis.plot(

@@ -95,9 +95,9 @@ def _symbol(parameter: str, labels: dict[str, str]) -> str:
 
 
 def _unit(label: str) -> str:
-    """The unit that a label ends in, with its brackets."""
+    """The unit that a label ends in, with its brackets; empty without one."""
     _, bracket, unit = label.rpartition(" [")
-    return bracket + unit
+    return bracket + unit if bracket else ""
 
 
 def _curves(
