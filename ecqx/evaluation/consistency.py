@@ -67,8 +67,7 @@ def metric(
 
     Raises
     ------
-    ValueError
-        If the name is taken.
+    ValueError : the name is taken.
     """
 
     def register(fn: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:

@@ -110,8 +110,7 @@ def explainer(
 
     Raises
     ------
-    ValueError
-        If the name is taken.
+    ValueError : the name is taken.
     """
 
     def register(fn: Callable) -> Callable:

@@ -43,8 +43,7 @@ def check_maps(a: Tensor, b: Tensor) -> None:
 
     Raises
     ------
-    ValueError
-        If the shapes differ, or are not three-dimensional, or hold no position.
+    ValueError : the shapes differ, or are not three-dimensional, or hold no position.
     """
     if a.ndim != 3 or a.shape != b.shape or 0 in a.shape[1:]:
         raise ValueError(

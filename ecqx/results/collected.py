@@ -55,8 +55,7 @@ class Collected:
 
         Raises
         ------
-        Unavailable
-            There are no attributions.
+        Unavailable : there are no attributions.
         """
         if self.attributions is None or self.attributions.empty:
             raise Unavailable("no attributions were collected")

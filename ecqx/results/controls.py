@@ -38,9 +38,8 @@ def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFra
 
     Raises
     ------
-    ValueError
-        A column is missing, there is no run of the reference, or two runs share a cell (another
-        hyper-parameter varies as well).
+    ValueError : a column is missing, there is no run of the reference, or two runs share a cell
+        (another hyper-parameter varies as well).
     """
     needed = [*_SETTING, "seed", "method", "status", "accuracy", "size_bytes", SOURCE]
     statistics.require_columns(runs, needed, "runs")

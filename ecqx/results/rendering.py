@@ -87,7 +87,7 @@ class Document:
 def section(
     title: str, headers: Sequence[str], rows: list[list[str]], names: int, repeated: int = 0
 ) -> Section:
-    """A section whose groups are told by its first column.
+    """A section in which a new group begins where the first column changes.
 
     The ``repeated`` leading cells are left blank where they say what the row above says; without
     any there are no groups.

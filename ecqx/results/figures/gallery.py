@@ -63,8 +63,7 @@ def gallery(
 
     Raises
     ------
-    ValueError
-        ``selected`` holds other than one task, or shapes do not agree.
+    ValueError : ``selected`` holds other than one task, or shapes do not agree.
     """
     images = np.asarray(images, dtype=float)
     if images.ndim != 4 or images.shape[0] == 0:

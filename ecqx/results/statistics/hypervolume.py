@@ -44,8 +44,7 @@ def dominated_volume(points, reference) -> float:
 
     Raises
     ------
-    ValueError
-        d is neither 2 nor 3, or differs between the two.
+    ValueError : d is neither 2 nor 3, or differs between the two.
     """
     reference = np.asarray(reference, dtype=float)
     points = np.asarray(points, dtype=float).reshape(-1, reference.size)

@@ -47,8 +47,7 @@ def aggregate_points(runs: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
-        A column is missing, or a run occurs twice.
+    ValueError : a column is missing, or a run occurs twice.
     """
     needed = [*RUN, "status", "accuracy_fp32", *(q for q in QUANTITIES if q != "accuracy_change")]
     keys.require_columns(runs, needed, "runs")

@@ -33,8 +33,7 @@ def build(collected: Collected) -> pd.DataFrame:
 
     Raises
     ------
-    Unavailable
-        Neither flips nor the predictions per class were collected.
+    Unavailable : neither flips nor the predictions per class were collected.
     """
     runs, predictions = collected.runs, collected.predictions
     if "flips" not in runs.columns and (predictions is None or predictions.empty):

@@ -44,8 +44,7 @@ def build(collected: Collected) -> pd.DataFrame:
 
     Raises
     ------
-    Unavailable
-        There are no attributions.
+    Unavailable : there are no attributions.
     """
     measures = list(collected.measures.columns)
     turned = lower_is_better()

@@ -56,8 +56,7 @@ def build(collected: Collected) -> pd.DataFrame:
 
     Raises
     ------
-    Unavailable
-        There are no attributions, no masks, or no method with and without matching.
+    Unavailable : there are no attributions, no masks, or no method with and without matching.
     """
     runs = collected.runs
     known = pairs(runs["method"])

@@ -36,8 +36,7 @@ def build(collected: Collected) -> pd.DataFrame:
 
     Raises
     ------
-    Unavailable
-        There are no attributions, or fewer than two consistency metrics.
+    Unavailable : there are no attributions, or fewer than two consistency metrics.
     """
     measures = collected.measures
     masked = localisation()

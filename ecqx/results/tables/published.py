@@ -77,8 +77,7 @@ def build(collected: Collected, published: tuple[Published, ...] = PUBLISHED) ->
 
     Raises
     ------
-    Unavailable
-        None of the methods was run.
+    Unavailable : none of the methods was run.
     """
     table = smallest(collected)
     rows = []

@@ -32,8 +32,7 @@ def build(collected: Collected) -> pd.DataFrame:
 
     Raises
     ------
-    Unavailable
-        No randomisation was collected.
+    Unavailable : no randomisation was collected.
     """
     rows = collected.randomisation
     if rows is None or rows.empty:
