@@ -14,6 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ecqx.evaluation.explainers import EXPLAINERS
+from ecqx.results import metrics
+from ecqx.results.keys import RUN
+
 METHODS = {  # method -> varies lam?, relative size, loss of accuracy, harm to attributions
     "uniform_ptq": (False, 1.0, 4.0, 1.3),
     "uniform": (False, 1.0, 1.2, 1.0),
@@ -23,18 +27,6 @@ METHODS = {  # method -> varies lam?, relative size, loss of accuracy, harm to a
     "ecq_wcam": (True, 0.76, 1.0, 0.7),
     "ecqx_wcam": (True, 0.71, 0.9, 0.6),
 }
-EXPLAINERS = (
-    "lrp_epsilon_plus_flat",
-    "lrp_epsilon_alpha2_beta1_flat",
-    "grad_cam",
-    "gradient_x_input",
-    "integrated_gradients",
-    "smoothgrad",
-    "excitation_backprop",
-    "rap",
-)
-CONSISTENCY = ("cosine", "pearson", "spearman", "ssim", "topk_iou", "normalised_l2")
-LOCALISATION = ("auc", "pointing_game", "relevance_mass", "relevance_rank")
 ANCHORS = {"identical": 1.0, "retrained": 0.55, "random": 0.1}
 SEEDS = range(5)
 BITS = (2, 3, 4, 5)
@@ -83,13 +75,12 @@ def make_runs(count: int) -> pd.DataFrame:
 def make_attributions(runs: pd.DataFrame) -> pd.DataFrame:
     """All measures of the ok runs and of the anchors, both subsets, signed and not."""
     rng = np.random.default_rng(1)
-    keys = ["dataset", "model", "method", "point", "seed"]
     ok = runs[runs["status"] == "ok"]
     harm = ok["method"].map(lambda method: METHODS.get(method, METHODS["uniform"])[3])
-    networks = ok[keys].assign(level=(0.97 - harm * (1 - ok["accuracy"])).clip(0.05, 0.99))
+    networks = ok[RUN].assign(level=(0.97 - harm * (1 - ok["accuracy"])).clip(0.05, 0.99))
     seeds = runs[["dataset", "model", "seed"]].drop_duplicates()
     anchors = [
-        seeds.assign(method=name, point="anchor", level=level)[[*keys, "level"]]
+        seeds.assign(method=name, point="anchor", level=level)[[*RUN, "level"]]
         for name, level in ANCHORS.items()
     ]
     networks = pd.concat([*anchors, networks], ignore_index=True)
@@ -97,14 +88,14 @@ def make_attributions(runs: pd.DataFrame) -> pd.DataFrame:
         [
             (explainer, metric, subset, signed)
             for explainer in EXPLAINERS
-            for metric in CONSISTENCY + LOCALISATION
+            for metric in metrics.measured()
             for subset in ("all", "both_correct")
             for signed in (True, False)
         ],
         columns=["explainer", "metric", "subset", "signed"],
     )
     # As categories, the long table takes a tenth of the memory.
-    networks = networks.astype({name: "category" for name in keys if name != "seed"})
+    networks = networks.astype({name: "category" for name in RUN if name != "seed"})
     kinds = kinds.astype({name: "category" for name in ("explainer", "metric", "subset")})
     table = pd.concat(
         [

@@ -54,8 +54,7 @@ def flips(logits: Tensor, reference_logits: Tensor, multilabel: bool) -> float:
 
     Raises
     ------
-    ValueError
-        If the shapes differ.
+    ValueError : the shapes differ.
     """
     if logits.shape != reference_logits.shape:
         raise ValueError(

@@ -9,18 +9,22 @@ Degenerate maps (constant, all zero, or with a NaN or an infinity) prefer no pos
 nothing to compare: a pair with one gets the value its metric declares, also when both are equal.
 That value is what unrelated maps would get, and for a distance the largest one possible.
 
-To add a metric, write one function here under ``@metric``.
+To add a metric, write one function here under ``@metric``. What is declared of it is read by tables
+and figures too: nothing here imports torch before it computes.
 """
+
+from __future__ import annotations
 
 import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from ecqx.evaluation.maps import average_ranks, check_maps, informative, top_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Metric:
     ----------
     fn : callable
         ``fn(a, b) -> (n,)`` float64; `a` and `b` of shape (n, H, W), `b` the reference.
+    label : str
+        Readable name.
     unit : str
         Unit for axis labels; "1" for a pure number.
     higher_is_better : bool
@@ -41,6 +47,7 @@ class Metric:
     """
 
     fn: Callable[[Tensor, Tensor], Tensor]
+    label: str
     unit: str
     higher_is_better: bool
     degenerate: float
@@ -50,7 +57,9 @@ class Metric:
 METRICS: dict[str, Metric] = {}
 
 
-def metric(*, unit: str, higher_is_better: bool, degenerate: float, source: str) -> Callable:
+def metric(
+    *, label: str, unit: str, higher_is_better: bool, degenerate: float, source: str
+) -> Callable:
     """Register a function of two batches of maps under its own name.
 
     The function may take for granted that shapes agree; what it returns for degenerate pairs is
@@ -58,8 +67,7 @@ def metric(*, unit: str, higher_is_better: bool, degenerate: float, source: str)
 
     Raises
     ------
-    ValueError
-        If the name is taken.
+    ValueError : the name is taken.
     """
 
     def register(fn: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
@@ -68,6 +76,8 @@ def metric(*, unit: str, higher_is_better: bool, degenerate: float, source: str)
 
         @functools.wraps(fn)
         def guarded(a: Tensor, b: Tensor) -> Tensor:
+            import torch
+
             check_maps(a, b)
             comparable = informative(a) & informative(b)
             if bool(comparable.all()):  # the maps themselves: what is known of them stays known
@@ -76,13 +86,14 @@ def metric(*, unit: str, higher_is_better: bool, degenerate: float, source: str)
             values[comparable] = fn(a[comparable], b[comparable]).double()
             return values
 
-        METRICS[fn.__name__] = Metric(guarded, unit, higher_is_better, degenerate, source)
+        METRICS[fn.__name__] = Metric(guarded, label, unit, higher_is_better, degenerate, source)
         return guarded
 
     return register
 
 
 @metric(
+    label="Cosine similarity",
     unit="1",
     higher_is_better=True,
     degenerate=0.0,
@@ -94,6 +105,7 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 @metric(
+    label="Pearson correlation",
     unit="1",
     higher_is_better=True,
     degenerate=0.0,
@@ -106,6 +118,7 @@ def pearson(a: Tensor, b: Tensor) -> Tensor:
 
 
 @metric(
+    label="Spearman correlation",
     unit="1",
     higher_is_better=True,
     degenerate=0.0,
@@ -118,6 +131,7 @@ def spearman(a: Tensor, b: Tensor) -> Tensor:
 
 
 @metric(
+    label="SSIM",
     unit="1",
     higher_is_better=True,
     degenerate=0.0,
@@ -156,6 +170,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 @metric(
+    label="Top-10 % IoU",
     unit="1",
     higher_is_better=True,
     degenerate=0.0,
@@ -170,12 +185,15 @@ def topk_iou(a: Tensor, b: Tensor) -> Tensor:
     sum_i min(m_i, m'_i) / sum_i max(m_i, m'_i). Without ties that is the usual definition; with
     them it depends on no order of positions (sparse maps tie at zero in most of theirs).
     """
+    import torch
+
     size = torch.tensor(math.ceil(0.1 * a[0].numel()) if len(a) else 1)
     top_a, top_b = (top_weights(maps.flatten(1), size.expand(len(a))) for maps in (a, b))
     return torch.minimum(top_a, top_b).sum(dim=1) / torch.maximum(top_a, top_b).sum(dim=1)
 
 
 @metric(
+    label="Normalised L2",
     unit="1",
     higher_is_better=False,
     degenerate=2.0,
@@ -190,6 +208,8 @@ def normalised_l2(a: Tensor, b: Tensor) -> Tensor:
     gets 2 there too. It equals sqrt(2 - 2 cosine): near agreement, where the cosine is flat, it is
     the finer ruler.
     """
+    from torch import nn
+
     a, b = (nn.functional.normalize(_unit_peak(maps).flatten(1), dim=1) for maps in (a, b))
     return (a - b).square().sum(dim=1).sqrt()
 
@@ -212,6 +232,8 @@ def _gaussian_filter(size: int, window: int, like: Tensor) -> Tensor:
     A separable filter as two small matrix products is several times faster on CPU than a
     convolution with one channel.
     """
+    import torch
+
     sigma = 1.5 * window / 11
     offset = torch.arange(window, device=like.device) - window // 2
     kernel = torch.exp(-((offset.to(like) / sigma) ** 2) / 2)

@@ -29,8 +29,7 @@ def inapplicable(model: nn.Module, explainers: Iterable[str]) -> dict[str, str]:
 
     Raises
     ------
-    ValueError
-        If an explainer is unknown.
+    ValueError : an explainer is unknown.
     """
     reasons = {name: EXPLAINERS[name].applies(model) for name in _known(explainers, EXPLAINERS)}
     return {name: reason for name, reason in reasons.items() if reason is not None}
@@ -67,8 +66,7 @@ def explain_all(
 
     Raises
     ------
-    ValueError
-        If an explainer is unknown or shapes do not fit.
+    ValueError : an explainer is unknown or shapes do not fit.
     """
     names = list(explainers)
     skipped = inapplicable(model, names)
@@ -168,8 +166,7 @@ def attribution_rows(
 
     Raises
     ------
-    ValueError
-        If a metric is unknown, or the reference lacks the maps of an explainer.
+    ValueError : a metric is unknown, or the reference lacks the maps of an explainer.
     """
     if metrics is None:
         metrics = [*METRICS, *LOCALISATIONS]
@@ -256,8 +253,7 @@ def evaluate_network(
 
     Raises
     ------
-    ValueError
-        If an explainer or a metric is unknown, or the reference does not fit the split.
+    ValueError : an explainer or a metric is unknown, or the reference does not fit the split.
     """
     index, target = reference.index, reference.target
     if len(reference.logits) != len(split):

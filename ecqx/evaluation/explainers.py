@@ -7,18 +7,19 @@ question.
 
 To add an explainer, write one function here under ``@explainer``. It finds the model in evaluation
 mode with all parameters frozen and `x` requiring a gradient, and need not restore any of that.
+As in `consistency`, nothing here imports torch before it computes.
 """
+
+from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
-from ecqx.attribution.feature_maps import feature_layer
-from ecqx.tasks.task import evaluating, out_of_place
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Explainer:
     fn : callable
         ``fn(model, x, target) -> (n, H, W)``; see the module's description. Raises ValueError on
         shapes that do not fit, or if the explainer does not apply to the model.
+    label : str
+        Readable name.
     source : str
         Where the method comes from.
     applies : callable
@@ -37,6 +40,7 @@ class Explainer:
     """
 
     fn: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    label: str
     source: str
     applies: Callable[[nn.Module], str | None]
 
@@ -54,6 +58,8 @@ def _always(model: nn.Module) -> None:
 
 
 def _needs_convolution(model: nn.Module) -> str | None:
+    from torch import nn
+
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         return None
     return "the model has no convolutional feature map"
@@ -73,6 +79,7 @@ def _needs_rules(model: nn.Module) -> str | None:
 
 
 def _needs_rules_and_rectifiers(model: nn.Module) -> str | None:
+    from torch import nn
     from zennit.types import Activation
 
     others = [
@@ -86,6 +93,8 @@ def _needs_rules_and_rectifiers(model: nn.Module) -> str | None:
 
 
 def _needs_rectified_map(model: nn.Module) -> str | None:
+    from torch import nn
+
     reason = _needs_convolution(model) or _needs_rules_and_rectifiers(model)
     if reason is None and not any(isinstance(module, nn.ReLU) for module in model.modules()):
         return "the model has no rectifier"
@@ -93,7 +102,7 @@ def _needs_rectified_map(model: nn.Module) -> str | None:
 
 
 def explainer(
-    *, source: str, applies: Callable[[nn.Module], str | None] = _always
+    *, label: str, source: str, applies: Callable[[nn.Module], str | None] = _always
 ) -> Callable[[Callable], Callable]:
     """Register a function of model, inputs and targets under its own name.
 
@@ -101,8 +110,7 @@ def explainer(
 
     Raises
     ------
-    ValueError
-        If the name is taken.
+    ValueError : the name is taken.
     """
 
     def register(fn: Callable) -> Callable:
@@ -112,6 +120,8 @@ def explainer(
 
         @functools.wraps(fn)
         def guarded(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+            import torch
+
             if x.ndim != 4 or target.shape != x.shape[:1]:
                 raise ValueError(
                     f"{name}: expected x (n, C, H, W) and target (n,), got {tuple(x.shape)} "
@@ -126,13 +136,14 @@ def explainer(
                 raise ValueError(f"{name}: returned shape {tuple(maps.shape)}, expected {expected}")
             return maps
 
-        EXPLAINERS[name] = Explainer(guarded, source, applies)
+        EXPLAINERS[name] = Explainer(guarded, label, source, applies)
         return guarded
 
     return register
 
 
 @explainer(
+    label="LRP ε-plus-flat",
     source="Bach et al., On pixel-wise explanations by layer-wise relevance propagation, PLoS ONE "
     "10 (7), 2015; composite: Montavon et al. 2019, zennit's epsilon_plus_flat",
     applies=_needs_rules,
@@ -155,6 +166,7 @@ def lrp_epsilon_plus_flat(model: nn.Module, x: Tensor, target: Tensor) -> Tensor
 
 
 @explainer(
+    label="LRP ε-α2β1-flat",
     source="Bach et al., On pixel-wise explanations by layer-wise relevance propagation, PLoS ONE "
     "10 (7), 2015; composite: zennit's epsilon_alpha2_beta1_flat",
     applies=_needs_rules,
@@ -170,6 +182,7 @@ def lrp_epsilon_alpha2_beta1_flat(model: nn.Module, x: Tensor, target: Tensor) -
 
 
 @explainer(
+    label="Grad-CAM",
     source="Selvaraju et al., Grad-CAM: visual explanations from deep networks via gradient-based "
     "localization, ICCV 2017, equations 1 and 2",
     applies=_needs_convolution,
@@ -180,6 +193,10 @@ def grad_cam(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     Upsampled to the input's size bilinearly (corners not aligned). Which feature map is the last,
     `ecqx.attribution.feature_maps.feature_layer` says. Never negative.
     """
+    import torch
+
+    from ecqx.attribution.feature_maps import feature_layer
+
     layer = model.get_submodule(feature_layer(model, x[:1].detach()))
     with _recorded([layer]) as outputs:
         logit = _target_logits(model, x, target)
@@ -190,6 +207,7 @@ def grad_cam(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 
 @explainer(
+    label="Gradient × input",
     source="Shrikumar et al., Not just a black box: learning important features through "
     "propagating activation differences, arXiv 1605.01713, 2016",
 )
@@ -199,6 +217,7 @@ def gradient_x_input(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 
 @explainer(
+    label="Integrated gradients",
     source="Sundararajan et al., Axiomatic attribution for deep networks, ICML 2017, equation 1",
 )
 def integrated_gradients(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
@@ -208,6 +227,9 @@ def integrated_gradients(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     error of that rule, a map sums to the target's logit for the input minus that for the baseline.
     On standardised data the baseline is the mean of the training data.
     """
+    import torch
+
+    # zennit.attribution sums the right ends of its steps: more error at the same cost.
     x = x.detach()
     total = torch.zeros_like(x)
     for step in range(_INTEGRATION_STEPS):
@@ -217,6 +239,7 @@ def integrated_gradients(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 
 @explainer(
+    label="SmoothGrad",
     source="Smilkov et al., SmoothGrad: removing noise by adding noise, arXiv 1706.03825, 2017",
 )
 def smoothgrad(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
@@ -226,6 +249,9 @@ def smoothgrad(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     advises 10 to 20 %). The 16 patterns come from a fixed seed and are the same for every input of
     a shape, and so for every network, batch and device.
     """
+    import torch
+
+    # zennit.attribution draws from torch's global generator, anew for every batch and device.
     x = x.detach()
     sides = tuple(range(1, x.ndim))
     deviation = _NOISE * (x.amax(dim=sides, keepdim=True) - x.amin(dim=sides, keepdim=True))
@@ -238,6 +264,7 @@ def smoothgrad(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 
 @explainer(
+    label="Excitation backprop",
     source="Zhang et al., Top-down neural attention by excitation backprop, International Journal "
     "of Computer Vision 126 (10), 2018, arXiv 1608.00507",
     applies=_needs_rectified_map,
@@ -252,6 +279,9 @@ def excitation_backprop(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     layer on the way, a deeper one), summed over channels and enlarged bilinearly. Never negative;
     before it is enlarged it sums to 1 unless, somewhere on the way, nothing excites a unit.
     """
+    import torch
+    from torch import nn
+
     from ecqx.attribution import propagation_rules
 
     with propagation_rules.excitation_backprop().context(model) as explained:
@@ -263,6 +293,7 @@ def excitation_backprop(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 
 @explainer(
+    label="RAP",
     source="Nam et al., Relative attributing propagation: interpreting the comparative "
     "contributions of individual units in deep neural networks, AAAI 2020, arXiv 1904.00605",
     applies=_needs_rules_and_rectifiers,
@@ -275,6 +306,8 @@ def rap(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     sign. Relevance therefore starts as the magnitude of the target's logit, and every map sums to
     it, with or without biases.
     """
+    import torch
+
     from ecqx.attribution import propagation_rules
 
     with propagation_rules.relative_attributing_propagation(model).context(model) as explained:
@@ -285,6 +318,8 @@ def rap(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 def _lrp(composite: str, model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Relevance of the inputs under one of the composites of `ecqx.attribution.lrp`."""
+    import torch
+    from torch import nn
     from zennit.rules import WSquare
 
     from ecqx.attribution import lrp
@@ -301,11 +336,15 @@ def _lrp(composite: str, model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 def _gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Gradient of the target's logit with respect to the input, of its shape."""
+    import torch
+
     return torch.autograd.grad(_target_logits(model, x, target).sum(), x)[0]
 
 
 def _enlarged(maps: Tensor, x: Tensor) -> Tensor:
     """Maps (n, h, w) of a feature map's size brought to the inputs', bilinearly."""
+    from torch import nn
+
     # Relative to its least value, so that a constant map stays one: interpolation rounds.
     least = maps.amin(dim=(1, 2), keepdim=True)
     enlarged = nn.functional.interpolate(
@@ -325,6 +364,8 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
     Freezing spares the gradients of all weights, and no explainer can leave one behind in ``grad``.
     """
+    from ecqx.tasks.task import evaluating, out_of_place
+
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         for parameter in trainable:

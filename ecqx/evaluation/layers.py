@@ -37,8 +37,7 @@ def mean_weight_relevance(
 
     Raises
     ------
-    ValueError
-        If a layer of the model has no LRP rule.
+    ValueError : a layer of the model has no LRP rule.
     """
     total: dict[str, Tensor] = {}
     device = device_of(model, x.device)

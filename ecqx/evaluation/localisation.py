@@ -10,17 +10,21 @@ A degenerate map (constant, all zero, or with a NaN or an infinity) points nowhe
 guessing gets; so does a map without positive relevance from a metric of the positive part. A mask
 that is empty or covers everything cannot be hit or missed: the value is NaN.
 
-To add a metric, write one function here under ``@localisation``.
+To add a metric, write one function here under ``@localisation``. As in `consistency`, nothing here
+imports torch before it computes.
 """
+
+from __future__ import annotations
 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ecqx.evaluation.maps import average_ranks, check_maps, informative, top_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Localisation:
     ----------
     fn : callable
         ``fn(maps, mask) -> (n,)`` float64; `maps` (n, H, W), `mask` (n, H, W) bool.
+    label : str
+        Readable name.
     unit : str
         Unit for axis labels; "1" for a pure number.
     higher_is_better : bool
@@ -41,6 +47,7 @@ class Localisation:
     """
 
     fn: Callable[[Tensor, Tensor], Tensor]
+    label: str
     unit: str
     higher_is_better: bool
     source: str
@@ -56,7 +63,12 @@ LOCALISATIONS: dict[str, Localisation] = {}
 
 
 def localisation(
-    *, unit: str, higher_is_better: bool, source: str, positive_part: bool = False
+    *,
+    label: str,
+    unit: str,
+    higher_is_better: bool,
+    source: str,
+    positive_part: bool = False,
 ) -> Callable:
     """Register a function of maps and masks under its own name.
 
@@ -65,8 +77,7 @@ def localisation(
 
     Raises
     ------
-    ValueError
-        If the name is taken.
+    ValueError : the name is taken.
     """
 
     def register(fn: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
@@ -75,6 +86,8 @@ def localisation(
 
         @functools.wraps(fn)
         def guarded(maps: Tensor, mask: Tensor) -> Tensor:
+            import torch
+
             check_maps(maps, mask)
             if mask.dtype != torch.bool:
                 raise ValueError(f"mask: expected dtype bool, got {mask.dtype}")
@@ -92,7 +105,7 @@ def localisation(
             return values
 
         LOCALISATIONS[fn.__name__] = Localisation(
-            guarded, unit, higher_is_better, source, positive_part
+            guarded, label, unit, higher_is_better, source, positive_part
         )
         return guarded
 
@@ -100,6 +113,7 @@ def localisation(
 
 
 @localisation(
+    label="ROC-AUC",
     unit="1",
     higher_is_better=True,
     source="Mann and Whitney 1947; for attributions: Park et al., Attribution Preservation in "
@@ -117,6 +131,7 @@ def auc(maps: Tensor, mask: Tensor) -> Tensor:
 
 
 @localisation(
+    label="Pointing game",
     unit="1",
     higher_is_better=True,
     source="Zhang et al., Top-down neural attention by excitation backprop, IJCV 126, 2018",
@@ -134,6 +149,7 @@ def pointing_game(maps: Tensor, mask: Tensor) -> Tensor:
 
 
 @localisation(
+    label="Relevance mass",
     unit="1",
     higher_is_better=True,
     source="Arras et al., CLEVR-XAI: a benchmark dataset for the ground truth evaluation of neural "
@@ -152,6 +168,7 @@ def relevance_mass(maps: Tensor, mask: Tensor) -> Tensor:
 
 
 @localisation(
+    label="Relevance rank",
     unit="1",
     higher_is_better=True,
     source="Arras et al., CLEVR-XAI: a benchmark dataset for the ground truth evaluation of neural "

@@ -1,11 +1,14 @@
 """What the metrics share: checks on maps, degenerate maps, ranks and top positions with ties."""
 
+from __future__ import annotations
+
 import functools
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # A pair of maps, and what is made of it on the way, is all that several metrics ask about in turn.
 _REMEMBERED = 4
@@ -40,8 +43,7 @@ def check_maps(a: Tensor, b: Tensor) -> None:
 
     Raises
     ------
-    ValueError
-        If the shapes differ, or are not three-dimensional, or hold no position.
+    ValueError : the shapes differ, or are not three-dimensional, or hold no position.
     """
     if a.ndim != 3 or a.shape != b.shape or 0 in a.shape[1:]:
         raise ValueError(
@@ -67,6 +69,8 @@ def informative(maps: Tensor) -> Tensor:
     Tensor, bool, shape (n,)
         False for degenerate maps.
     """
+    import torch
+
     flat = maps.flatten(1)
     high, low = flat.amax(dim=1), flat.amin(dim=1)
     # A constant map that was enlarged by interpolation has ripples of a rounding or two.
@@ -90,6 +94,8 @@ def average_ranks(maps: Tensor) -> Tensor:
     -------
     Tensor, float64, shape (n, N)
     """
+    import torch
+
     values = maps.flatten(1)
     n, size = values.shape
     ordered, order = values.sort(dim=1)

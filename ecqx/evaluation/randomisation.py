@@ -54,9 +54,8 @@ def randomisation_rows(
 
     Raises
     ------
-    ValueError
-        If an explainer or a metric is unknown, shapes do not fit, the model has no layers with
-        parameters, or one of them cannot be initialised anew.
+    ValueError : an explainer or a metric is unknown, shapes do not fit, the model has no layers
+        with parameters, or one of them cannot be initialised anew.
     """
     metrics = list(metrics)
     if unknown := [name for name in metrics if name not in METRICS]:
@@ -98,8 +97,7 @@ def randomisable_layers(model: nn.Module, sample: Tensor) -> dict[str, list[nn.M
 
     Raises
     ------
-    ValueError
-        If the model has no layers with parameters, or one of them cannot be initialised anew.
+    ValueError : the model has no layers with parameters, or one of them cannot be initialised anew.
     """
     ran: dict[str, nn.Module] = {}
 

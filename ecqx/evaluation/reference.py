@@ -66,10 +66,8 @@ def load_reference(path: str | Path) -> Reference:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is damaged or is no reference; names path and cause.
+    FileNotFoundError : there is no such file.
+    ValueError : the file is damaged or is no reference; names path and cause.
     """
     import torch
 
@@ -122,10 +120,8 @@ def load_maps(path: str | Path) -> dict[str, np.ndarray]:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is damaged; names path and cause.
+    FileNotFoundError : there is no such file.
+    ValueError : the file is damaged; names path and cause.
     """
     arrays = _read(path)
     return {name: array for name, array in arrays.items() if not name.startswith(_PREFIX)}

@@ -30,8 +30,7 @@ def evaluation_pairs(split: Split, samples: int, seed: int) -> tuple[Tensor, Ten
 
     Raises
     ------
-    ValueError
-        If `samples` is below 1.
+    ValueError : `samples` is below 1.
     """
     if samples < 1:
         raise ValueError(f"samples: expected at least 1, got {samples}")

@@ -84,8 +84,7 @@ def compare(
 
     Raises
     ------
-    ValueError
-        A column is missing, or a run or a measure occurs twice.
+    ValueError : a column is missing, or a run or a measure occurs twice.
     """
     needed = [*statistics.RUN, "status", "accuracy", "accuracy_fp32", "size_bytes"]
     for name, runs in (("A", runs_a), ("B", runs_b)):

@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results import statistics
+from ecqx.results import keys, statistics
 
-SOURCE = "p_relevance"
-_SETTING = [*statistics.TASK, "bits", "p_lam"]
+SOURCE = keys.parameter_column("relevance")
+LAM = keys.parameter_column("lam")
+_SETTING = [*statistics.TASK, "bits", LAM]
 WITHOUT = "none (ECQ)"
 
 
@@ -37,13 +38,13 @@ def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFra
 
     Raises
     ------
-    ValueError
-        A column is missing, there is no run of the reference, or two runs share a cell (another
-        hyper-parameter varies as well).
+    ValueError : a column is missing, there is no run of the reference, or two runs share a cell
+        (another hyper-parameter varies as well).
     """
     needed = [*_SETTING, "seed", "method", "status", "accuracy", "size_bytes", SOURCE]
     statistics.require_columns(runs, needed, "runs")
-    runs = runs[runs["method"].isin(["ecq", "ecqx"])]
+    # a failed run that lacks its parameters has no counterpart
+    runs = runs[runs["method"].isin(["ecq", "ecqx"]) & runs[LAM].notna()]
     runs = runs.assign(against=runs[SOURCE].where(runs["method"] == "ecqx", WITHOUT))
     cell = [*_SETTING, "seed", "against"]
     if runs.duplicated(cell).any():
@@ -93,9 +94,9 @@ def to_markdown(table: pd.DataFrame) -> str:
         "| Task | Bits | lam | Accuracy [%] | Against | Same lam | Same size | Size ratio | n |",
         "| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
-    for row in table.itertuples(index=False):
+    for row in table.rename(columns={LAM: "lam"}).itertuples(index=False):
         lines.append(
-            f"| {row.dataset} / {row.model} | {row.bits:g} | {row.p_lam:g} "
+            f"| {row.dataset} / {row.model} | {row.bits:g} | {row.lam:g} "
             f"| {100 * row.accuracy_mean:.1f} | {row.against} "
             f"| {_points(row.accuracy_difference_mean, row.accuracy_difference_half_width)} "
             f"| {_points(row.matched_difference_mean, row.matched_difference_half_width)} "

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-_NAMES = ("dataset", "model", "method", "point", "explainer", "metric", "subset")
+from ecqx.results.keys import POINT
+
+_NAMES = (*POINT, "explainer", "metric", "subset")
 _ATTRIBUTION_COLUMNS = [*_NAMES, "seed", "signed", "mean"]
 
 
@@ -32,8 +34,7 @@ def read(path: str | Path) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
-        The file is no table.
+    ValueError : the file is no table.
     """
     return _read(path)
 
@@ -45,8 +46,7 @@ def read_attributions(path: str | Path) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
-        The file is no table, or lacks one of these columns.
+    ValueError : the file is no table, or lacks one of these columns.
     """
     types = {name: "category" for name in _NAMES}
     return _read(path, usecols=_ATTRIBUTION_COLUMNS, dtype=types)

@@ -18,6 +18,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
+from ecqx.evaluation.explainers import EXPLAINERS
+from ecqx.results import metrics
+
 WIDTHS = {"page": 6.9, "column": 3.35}  # inches: both columns of a two-column page, or one
 FONT_SIZE = 7.5  # points
 SMALL_FONT_SIZE = 6.5  # points: ticks, legends
@@ -85,30 +88,6 @@ _SPARE_COLORS = ("#000000", "#8a8a8a", "#7a7a00", "#5a3fc0", "#ff8fa3", "#00b3b3
 _SPARE_MARKERS = ("h", ">", "p", "d", "*")
 _SPARE_LINESTYLES = ((0, (4, 1)), (0, (8, 2)), (0, (6, 1, 1, 1)), (0, (1, 2)), (0, (10, 1)))
 
-_EXPLAINERS = {
-    "lrp": "LRP",
-    "lrp_epsilon_plus_flat": "LRP ε-plus-flat",
-    "lrp_epsilon_alpha2_beta1_flat": "LRP ε-α2β1-flat",
-    "grad_cam": "Grad-CAM",
-    "gradient_x_input": "Gradient × input",
-    "integrated_gradients": "Integrated gradients",
-    "smoothgrad": "SmoothGrad",
-    "excitation_backprop": "Excitation backprop",
-    "rap": "RAP",
-}
-_METRICS = {
-    "cosine": "Cosine similarity",
-    "pearson": "Pearson correlation",
-    "spearman": "Spearman correlation",
-    "ssim": "SSIM",
-    "topk_iou": "Top-10 % IoU",
-    "normalised_l2": "Normalised L2",
-    "auc": "ROC-AUC",
-    "pointing_game": "Pointing game",
-    "relevance_mass": "Relevance mass",
-    "relevance_rank": "Relevance rank",
-}
-
 
 def context():
     """Context in which figures are built and rendered with this style."""
@@ -117,7 +96,8 @@ def context():
 
 def label(name: str) -> str:
     """Readable name of an explainer or a metric; unknown ones lose their underscores only."""
-    return _EXPLAINERS.get(name) or _METRICS.get(name) or name.replace("_", " ")
+    declared = EXPLAINERS.get(name) or metrics.measured().get(name)
+    return declared.label if declared else name.replace("_", " ")
 
 
 def task_label(dataset: str, model: str) -> str:
@@ -132,12 +112,12 @@ def method_order(methods: Iterable[str]) -> list[str]:
 
 def explainer_order(explainers: Iterable[str]) -> list[str]:
     """Distinct explainers in the order of panels: known ones first, others sorted."""
-    return _ordered(explainers, _EXPLAINERS)
+    return _ordered(explainers, EXPLAINERS)
 
 
-def metric_order(metrics: Iterable[str]) -> list[str]:
+def metric_order(names: Iterable[str]) -> list[str]:
     """Distinct metrics, consistency before localisation: known ones first, others sorted."""
-    return _ordered(metrics, _METRICS)
+    return _ordered(names, metrics.measured())
 
 
 def _ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:

@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ecqx.evaluation import declared
+from ecqx.evaluation.localisation import LOCALISATIONS
 from ecqx.results import statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page, grid_of_blocks
+from ecqx.results.keys import of_task, tasks_of
 
 _ROW = [*statistics.RUN, "explainer", "metric", "subset", "signed", "mean"]
 # Greys of their own line styles: anchors are no methods.
@@ -26,7 +27,7 @@ _ANCHOR_LOOKS = {
 _TASKS_ACROSS = 6
 _ROOMY_ROWS = 4  # with more rows panels are lower, and single seeds would fill them
 _IN_A_COLUMN = 2  # explainers that a column has room for
-_ONE_PER_FAMILY = ("lrp_epsilon_plus_flat", "lrp", "grad_cam", "gradient_x_input")
+_ONE_PER_FAMILY = ("lrp_epsilon_plus_flat", "grad_cam", "gradient_x_input")
 
 
 def consistency_vs_size(
@@ -60,7 +61,7 @@ def consistency_vs_size(
     with style.context():
         rows = _selected(runs, attributions, [metric], subset, signed)
         styles = style.method_styles(runs["method"])
-        tasks = panels.tasks_of(runs)
+        tasks = tasks_of(runs)
         explainers = style.explainer_order(rows["explainer"].unique())
         if width == "column":
             explainers = selection(explainers, _IN_A_COLUMN)
@@ -93,7 +94,7 @@ def consistency_vs_size(
 def localisation_vs_size(
     runs: pd.DataFrame,
     attributions: pd.DataFrame,
-    metrics: Sequence[str] = tuple(declared("localisation")),
+    metrics: Sequence[str] = tuple(LOCALISATIONS),
     subset: str = "all",
     signed: bool = True,
     width: str = "page",
@@ -118,7 +119,7 @@ def localisation_vs_size(
     with style.context():
         rows = _selected(runs, attributions, list(metrics), subset, signed)
         styles = style.method_styles(runs["method"])
-        tasks = panels.tasks_of(rows)
+        tasks = tasks_of(rows)
         metrics = [metric for metric in metrics if (rows["metric"] == metric).any()]
         explainers = style.explainer_order(rows["explainer"].unique())
         if width == "column":
@@ -127,7 +128,7 @@ def localisation_vs_size(
             (task, explainer)
             for task in tasks
             for explainer in explainers
-            if (panels.of_task(rows, task)["explainer"] == explainer).any()
+            if (of_task(rows, task)["explainer"] == explainer).any()
         ]
         if not lines or not metrics:
             return panels.nothing(width, "no localisation results: no data set with masks")

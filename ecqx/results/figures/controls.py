@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ecqx.results import controls, statistics, style
+from ecqx.results.controls import LAM
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page
+from ecqx.results.keys import of_task, tasks_of
 
 _COLUMNS = {"page": 3, "column": 2}
 # LRP and ECQ look as the methods they are; further sources take spare looks.
@@ -47,7 +49,7 @@ def controls_of_relevance(
     with style.context():
         compared = runs[runs["method"].isin(["ecq", "ecqx"])]
         sources = _order({"lrp", *differences["against"]})
-        tasks = panels.tasks_of(compared)
+        tasks = tasks_of(compared)
         per_row = _COLUMNS[width]
         lines = -(-len(sources) // per_row)  # LRP's place is the panel of all sources
         page = Page(width, [1.2] * (lines * len(tasks)), per_row)
@@ -55,7 +57,7 @@ def controls_of_relevance(
         looks = {name: looks[name] for name in sources}
         measures = ("accuracy_difference", "matched_difference")
         for t, task in enumerate(tasks):
-            here = panels.of_task(differences, task)
+            here = of_task(differences, task)
             values = [100 * here[f"{measure}_mean"] for measure in measures]
             span = panels.limits(np.concatenate([*values, [0.0]]), least=0.5)
             for index in range(lines * per_row):
@@ -65,7 +67,7 @@ def controls_of_relevance(
                     panels.empty_panel(axis, "")
                     continue
                 if index == 0:
-                    _by_size(axis, panels.of_task(compared, task), looks)
+                    _by_size(axis, of_task(compared, task), looks)
                     page.title(axis, "All sources")
                     axis.set_ylabel("Accuracy [%]")
                     axis.set_xlabel("Size [kB]")
@@ -129,7 +131,7 @@ def _by_size(axis: Axes, runs: pd.DataFrame, looks: dict) -> None:
 
 def _differences(axis: Axes, rows: pd.DataFrame, look: style.MethodStyle, span) -> None:
     several_bits = rows["bits"].nunique() > 1
-    places = {lam: index for index, lam in enumerate(sorted(rows["p_lam"].unique()))}
+    places = {lam: index for index, lam in enumerate(sorted(rows[LAM].unique()))}
     axis.axhline(0, color="0.3", lw=0.7, zorder=1)
     offsets = np.linspace(-0.12, 0.12, rows["bits"].nunique()) if several_bits else [0.0]
     for offset, (_, own) in zip(offsets, rows.groupby("bits"), strict=True):
@@ -137,7 +139,7 @@ def _differences(axis: Axes, rows: pd.DataFrame, look: style.MethodStyle, span) 
             ("accuracy_difference", "white", -0.16),
             ("matched_difference", look.color, 0.16),
         ):
-            x = [places[lam] + shift + offset for lam in own["p_lam"]]
+            x = [places[lam] + shift + offset for lam in own[LAM]]
             y, half = 100 * own[f"{measure}_mean"], 100 * own[f"{measure}_half_width"]
             panels.bars(axis, x, y, y_half=half, color=look.color)
             axis.plot(

@@ -8,11 +8,12 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from ecqx.evaluation import declared
 from ecqx.results import statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.heatmaps import color_bar, fill
 from ecqx.results.figures.layout import Page, grid_of_blocks
+from ecqx.results.keys import tasks_of
+from ecqx.results.metrics import lower_is_better
 
 _SHORT = {
     "accuracy": "Accuracy",
@@ -50,7 +51,7 @@ def metric_correlations(
     """
     with style.context():
         correlations, names, counts = correlate(runs, attributions)
-        tasks = [t for t in panels.tasks_of(runs) if any(key[0] == t for key in correlations)]
+        tasks = [t for t in tasks_of(runs) if any(key[0] == t for key in correlations)]
         if not tasks:
             return panels.nothing(width, "too few operating points with attributions")
         if width == "column":
@@ -117,12 +118,7 @@ def correlate(
         & attributions["signed"].astype(bool)
         & ~attributions["method"].isin(statistics.ANCHORS)
     ]
-    turned = {
-        name
-        for kind in ("metric", "localisation")
-        for name, about in declared(kind).items()
-        if not about["higher_is_better"]
-    }
+    turned = lower_is_better()
     names = ["accuracy", *style.metric_order(chosen["metric"].unique())]
     accuracy = runs[runs["status"] == "ok"].groupby(statistics.POINT, observed=True)["accuracy"]
     accuracy = accuracy.mean().rename("accuracy").reset_index()

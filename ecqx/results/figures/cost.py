@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from ecqx.results import statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page, grid_of_blocks
+from ecqx.results.keys import of_task, tasks_of
 
 _BASE = "uniform"
 _MEGABYTE = 1e6
@@ -31,7 +32,7 @@ def training_cost(runs: pd.DataFrame, width: str = "page") -> Figure:
     """
     with style.context():
         statistics.require_columns(runs, [*statistics.RUN, "status", "train_s"], "runs")
-        tasks, styles = panels.tasks_of(runs), style.method_styles(runs["method"])
+        tasks, styles = tasks_of(runs), style.method_styles(runs["method"])
         if not tasks:
             return panels.nothing(width, "no runs")
         seconds = _per_seed(runs, "train_s")
@@ -52,14 +53,14 @@ def training_cost(runs: pd.DataFrame, width: str = "page") -> Figure:
                 continue
             table, words, logarithmic = quantities[q]
             first = axis in page.grid[:, 0]
-            counts += _panel(axis, panels.of_task(table, tasks[t]), styles, first, logarithmic)
+            counts += _panel(axis, of_task(table, tasks[t]), styles, first, logarithmic)
             if width == "page" or t == len(tasks) - 1:
                 axis.set_xlabel(words)
             if width == "page" and q == 0:
-                own = panels.of_task(seconds, tasks[t])
+                own = of_task(seconds, tasks[t])
                 page.title(axis, _heading(tasks[t], own, "\n"))
             elif width == "column" and q == 0:
-                own = panels.of_task(seconds, tasks[t])
+                own = of_task(seconds, tasks[t])
                 page.title_row(t, _heading(tasks[t], own, "; "))
         return page.finish(
             [],

@@ -16,6 +16,7 @@ from ecqx.results import style
 from ecqx.results.figures import panels
 from ecqx.results.figures.heatmaps import color_bar
 from ecqx.results.figures.layout import Page, wrap
+from ecqx.results.keys import tasks_of
 
 _COLORMAP = "RdBu_r"  # red: speaks for the class, blue: against; white is zero
 _OUTLINE = "#e89f27"
@@ -62,8 +63,7 @@ def gallery(
 
     Raises
     ------
-    ValueError
-        ``selected`` holds other than one task, or shapes do not agree.
+    ValueError : ``selected`` holds other than one task, or shapes do not agree.
     """
     images = np.asarray(images, dtype=float)
     if images.ndim != 4 or images.shape[0] == 0:
@@ -75,7 +75,7 @@ def gallery(
             raise ValueError(f"{name}: shape {np.shape(value)}, expected {expected}")
     if row_labels is not None and len(row_labels) != n:
         raise ValueError(f"row_labels: {len(row_labels)} names for {n} samples")
-    tasks = panels.tasks_of(selected)
+    tasks = tasks_of(selected)
     if len(tasks) != 1:
         raise ValueError(f"selected: {len(tasks)} tasks, expected the rows of one")
 

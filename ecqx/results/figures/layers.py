@@ -15,6 +15,7 @@ from ecqx.results import statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.heatmaps import color_bar, fill
 from ecqx.results.figures.layout import Page, text_width
+from ecqx.results.keys import of_task, tasks_of
 
 _SHARES = "Share of weights"
 _GAP = 0.09
@@ -45,7 +46,7 @@ def layers(runs: pd.DataFrame, tensors: pd.DataFrame, width: str = "page") -> Fi
         statistics.require_columns(tensors, _KEYS, "layers")
         chosen = statistics.matched_runs(runs)
         styles = style.method_styles(runs["method"])
-        tasks = [task for task in panels.tasks_of(runs) if len(panels.of_task(tensors, task))]
+        tasks = [task for task in tasks_of(runs) if len(of_task(tensors, task))]
         if not tasks:
             return panels.nothing(width, "no results of layers")
         rows = tensors.merge(chosen[statistics.POINT], on=statistics.POINT)
@@ -60,8 +61,8 @@ def layers(runs: pd.DataFrame, tensors: pd.DataFrame, width: str = "page") -> Fi
         ]
         counts = []
         for t, task in enumerate(tasks):
-            here = panels.of_task(rows, task)
-            everything = panels.of_task(tensors, task)
+            here = of_task(rows, task)
+            everything = of_task(tensors, task)
             for q, (column, factor, words, form) in enumerate(_QUANTITIES):
                 upper, left = 2 * t, 2 * q
                 axis, below = page.grid[upper, left], page.grid[upper + 1, left]
@@ -117,7 +118,7 @@ def _shares(axis: Axes, everything: pd.DataFrame, labelled: bool) -> None:
 
 
 def _sizes(chosen: pd.DataFrame, task) -> str:
-    sizes = panels.of_task(chosen, task)["size_bytes"].astype(float).dropna()
+    sizes = of_task(chosen, task)["size_bytes"].astype(float).dropna()
     if sizes.empty:
         return "no finished run"
     return f"{panels.kilobytes(sizes.min())} to {panels.kilobytes(sizes.max())}"

@@ -12,6 +12,7 @@ from ecqx.results import statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.consistency import selection
 from ecqx.results.figures.layout import Page, grid_of_blocks
+from ecqx.results.keys import of_task, tasks_of
 
 _EXPLAINERS = {"page": 3, "column": 1}
 _TASKS_ACROSS = 3
@@ -42,7 +43,7 @@ def accuracy_vs_consistency(
     with style.context():
         table, explainers = _read_off(runs, attributions, metric)
         explainers = selection(explainers, _EXPLAINERS[width])
-        tasks = panels.tasks_of(runs)
+        tasks = tasks_of(runs)
         styles = style.method_styles(runs["method"])
         if not explainers or not tasks:
             return panels.nothing(width, f"no results of {style.label(metric)}")
@@ -55,9 +56,9 @@ def accuracy_vs_consistency(
         counts, notes = [], []
         for index, task in enumerate(tasks):
             block, column = divmod(index, columns)
-            of_task = panels.of_task(table, task)
-            ratios = _common_ratios(of_task)
-            shown = of_task[of_task["ratio"].isin(ratios)]
+            here = of_task(table, task)
+            ratios = _common_ratios(here)
+            shown = here[here["ratio"].isin(ratios)]
             if ratios:
                 notes.append(f"{task[0]}: {', '.join(f'{ratio:g}' for ratio in ratios)}")
             for k, explainer in enumerate(explainers):
@@ -69,7 +70,7 @@ def accuracy_vs_consistency(
                 axis.texts[0].remove()
                 axis.set_axis_on()
                 counts += _panel(axis, values, ratios, styles, _floor(runs, task))
-                level = panels.of_task(anchors, task)
+                level = of_task(anchors, task)
                 level = level[
                     (level["explainer"] == explainer)
                     & (level["metric"] == metric)
@@ -178,15 +179,15 @@ def _panel(
 
 def _floor(runs: pd.DataFrame, task) -> float:
     """Lowest accuracy that is shown where it is, per cent."""
-    return 100 * float(panels.of_task(runs, task)["accuracy_fp32"].mean()) - _BELOW
+    return 100 * float(of_task(runs, task)["accuracy_fp32"].mean()) - _BELOW
 
 
 def _missing(table: pd.DataFrame, tasks: list, styles: dict) -> str:
     """Methods that are absent at a ratio that is shown, by task."""
     found = []
     for task in tasks:
-        of_task = panels.of_task(table, task)
-        shown = of_task[of_task["ratio"].isin(_common_ratios(of_task))]
+        here = of_task(table, task)
+        shown = here[here["ratio"].isin(_common_ratios(here))]
         known = shown.groupby("method", observed=True)["accuracy"].apply(
             lambda accuracy: accuracy.notna().all()
         )

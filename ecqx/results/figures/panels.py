@@ -12,21 +12,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from ecqx.results import statistics, style
 from ecqx.results.figures.layout import Page
+from ecqx.results.keys import LOST, of_task, tasks_of
 
 KILOBYTE = 1e3  # bytes
 _NOTHING = "nothing"
 _NAMED_ABSENCES = 6
 UNITS_NOTE = "1\N{NO-BREAK SPACE}kB = 1000\N{NO-BREAK SPACE}bytes."
-
-
-def tasks_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """(dataset, model) pairs in the order in which they occur."""
-    return list(frame[statistics.TASK].drop_duplicates().itertuples(index=False, name=None))
-
-
-def of_task(frame: pd.DataFrame, task: tuple[str, str]) -> pd.DataFrame:
-    """Rows of one task."""
-    return frame[(frame["dataset"] == task[0]) & (frame["model"] == task[1])]
 
 
 def heading(task: tuple[str, str]) -> str:
@@ -190,9 +181,9 @@ def seeds_note(counts, marks: str = "markers") -> str:
 
 
 def absence_note(runs: pd.DataFrame, styles: dict) -> str:
-    """The sentences on diverged and skipped runs: by task and method, or their number if many."""
+    """The sentences on runs without a result: by task and method, or their number if many."""
     parts = []
-    for status in ("diverged", "skipped"):
+    for status in LOST:
         found = []
         for task in tasks_of(runs):
             here = of_task(runs, task)

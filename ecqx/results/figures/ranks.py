@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from ecqx.results import statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page
+from ecqx.results.keys import of_task, tasks_of
 
 _ALPHA = 0.05
 _TASK_MARKERS = "osD^v<>ph*dXP8H"
@@ -37,7 +38,7 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
     with style.context():
         volumes = statistics.seed_volumes(runs)
         styles = style.method_styles(runs["method"])
-        tasks = panels.tasks_of(runs)
+        tasks = tasks_of(runs)
         height = 0.3 + 0.17 * max(len(styles), 1)
         if not tasks:
             return panels.nothing(width, "no runs")
@@ -48,11 +49,11 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
         axis = page.grid[0, 0]
         rows = panels.method_rows(axis, styles)
         for index, task in enumerate(tasks):
-            of_task = panels.of_task(table, task)
+            here = of_task(table, task)
             # Tasks of the same rank beneath each other, not on top of each other.
             shift = 0.5 * ((index + 0.5) / len(tasks) - 0.5)
             axis.plot(
-                of_task["rank"], [rows[name] + shift for name in of_task["method"]], ls="none",
+                here["rank"], [rows[name] + shift for name in here["method"]], ls="none",
                 marker=_TASK_MARKERS[index % len(_TASK_MARKERS)], markersize=3.5,
                 markerfacecolor="none", markeredgecolor="0.35", markeredgewidth=0.6, zorder=3,
                 gid="ranks",
@@ -140,11 +141,11 @@ def _volumes(page: Page, column: int, task, means: pd.DataFrame, styles: dict) -
     axis = page.grid[0, column]
     rows = panels.method_rows(axis, styles, labelled=False)
     axis.set_ylim(page.grid[0, 0].get_ylim())
-    of_task = panels.of_task(means, task).set_index("method")
+    here = of_task(means, task).set_index("method")
     for method, look in styles.items():
-        if method not in of_task.index:
+        if method not in here.index:
             continue
-        mean, half = of_task.loc[method, ["volume_mean", "volume_half_width"]]
+        mean, half = here.loc[method, ["volume_mean", "volume_half_width"]]
         if not np.isfinite(mean):
             axis.text(
                 0.03, rows[method], "does not apply", va="center", color="0.4",
@@ -154,7 +155,7 @@ def _volumes(page: Page, column: int, task, means: pd.DataFrame, styles: dict) -
         axis.plot([mean], [rows[method]], ls="none", marker=look.marker, color=look.color,
                   gid="points")  # fmt: skip
         panels.bars(axis, [mean], [rows[method]], [half], color=look.color)
-    panels.linear_axis(axis, *panels.limits(of_task["volume_mean"], least=0.1), which="x", bins=3)
+    panels.linear_axis(axis, *panels.limits(here["volume_mean"], least=0.1), which="x", bins=3)
     axis.set_xlabel("Volume [halvings]")
     page.title(axis, panels.heading(task))
 

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from ecqx.results import statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page, grid_of_blocks
+from ecqx.results.keys import of_task, tasks_of
 
 _DECILES = 10
 _ACROSS = 3
@@ -37,7 +38,7 @@ def relevance_vs_magnitude(relevance: pd.DataFrame, width: str = "page") -> Figu
     """
     with style.context():
         statistics.require_columns(relevance, _KEYS, "relevance")
-        tasks = panels.tasks_of(relevance)
+        tasks = tasks_of(relevance)
         if not tasks:
             return panels.nothing(width, "no results of relevance")
         page, pairs = _pairs(width, len(tasks))
@@ -48,7 +49,7 @@ def relevance_vs_magnitude(relevance: pd.DataFrame, width: str = "page") -> Figu
                 panels.empty_panel(correlation, "")
                 continue
             task = tasks[index]
-            here = panels.of_task(relevance, task)
+            here = of_task(relevance, task)
             lower_half.append(_shares(shares, here))
             counts += _correlation(correlation, here)
             first = shares in page.grid[:, 0]

@@ -7,21 +7,25 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ecqx.results import statistics, style
+from ecqx.results import statistics, style, variants
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page, grid_of_blocks
+from ecqx.results.keys import of_task, parameter_column, parameter_columns, tasks_of
 
 _ACROSS = 3
 _QUANTITIES = (
     ("accuracy", 100.0, "Accuracy [%]"),
     ("compression_ratio", 1.0, "Compression ratio [–]"),
 )
-_NAMES = {"lam": "λ: weight of the entropy term [–]", "p": "p: window of sparsity [–]"}
-_SYMBOLS = {"p_lam": "λ"}
 _LINES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))  # of the other parameters' values
 
 
-def sensitivity(runs: pd.DataFrame, parameter: str, width: str = "page") -> Figure:
+def sensitivity(
+    runs: pd.DataFrame,
+    parameter: str,
+    width: str = "page",
+    methods: pd.DataFrame | None = None,
+) -> Figure:
     """Test accuracy [%] and compression ratio [log] against a parameter of the methods.
 
     A line per method and setting of its other parameters, for those that were run with at least
@@ -35,14 +39,18 @@ def sensitivity(runs: pd.DataFrame, parameter: str, width: str = "page") -> Figu
         Without the ``p_`` of its column.
     width : {"page", "column"}
         Tasks side by side; or a row per task.
+    methods : DataFrame, optional
+        As methods.csv, for the labels of parameters: ``symbol: what it is [unit]``, or words
+        alone. A parameter without a label is called by its name.
     """
     with style.context():
-        column = f"p_{parameter}"
-        name = _NAMES.get(parameter, f"{parameter}: hyper-parameter [–]")
-        curves, settings = _curves(runs, column)
-        tasks = panels.tasks_of(curves)
+        column = parameter_column(parameter)
+        labels = variants.labels(methods)
+        name = labels.get(parameter, _words(parameter))
+        curves, settings = _curves(runs, column, labels)
+        tasks = tasks_of(curves)
         if not tasks:
-            return panels.nothing(width, f"no method has two values of {parameter}")
+            return panels.nothing(width, f"no method has two values of {_words(parameter)}")
         styles = style.method_styles(curves["method"])
         page, cells = _cells(width, len(tasks))
         counts = []
@@ -51,14 +59,14 @@ def sensitivity(runs: pd.DataFrame, parameter: str, width: str = "page") -> Figu
                 if index >= len(tasks):
                     panels.empty_panel(axis, "")
                     continue
-                here = panels.of_task(curves, tasks[index])
+                here = of_task(curves, tasks[index])
                 counts += _panel(axis, here, column, quantity, factor, styles, settings)
                 if width == "column":
                     axis.set_ylabel(page.fold(words, index))
                 elif index % page.grid.shape[1] == 0:
                     axis.set_ylabel(page.fold(words, 0))
                 last = index == len(tasks) - 1 if width == "column" else axis is pair[1]
-                short = name if width == "page" else f"{name.split(':')[0]} [–]"
+                short = name if width == "page" else _symbol(parameter, labels) + _unit(name)
                 axis.set_xlabel(short if last else "")
             if index < len(tasks):
                 if width == "page":
@@ -71,12 +79,30 @@ def sensitivity(runs: pd.DataFrame, parameter: str, width: str = "page") -> Figu
         return page.finish(
             handles,
             panels.seeds_note(counts),
-            f"{name}." if width == "column" else "",
+            f"{name}." if width == "column" and parameter in labels else "",
             panels.absence_note(named, styles),
         )
 
 
-def _curves(runs: pd.DataFrame, column: str) -> tuple[pd.DataFrame, dict[str, object]]:
+def _words(parameter: str) -> str:
+    return parameter.replace("_", " ")
+
+
+def _symbol(parameter: str, labels: dict[str, str]) -> str:
+    """What stands before the colon of a parameter's label; without one, its name."""
+    symbol, colon, _ = labels.get(parameter, "").partition(":")
+    return symbol if colon else _words(parameter)
+
+
+def _unit(label: str) -> str:
+    """The unit that a label ends in, with its brackets; empty without one."""
+    _, bracket, unit = label.rpartition(" [")
+    return bracket + unit if bracket else ""
+
+
+def _curves(
+    runs: pd.DataFrame, column: str, labels: dict[str, str]
+) -> tuple[pd.DataFrame, dict[str, object]]:
     """Runs of the settings with several values of the parameter, with the ``setting`` they have.
 
     A setting is what differs, between the runs that are drawn, in parameters other than this one
@@ -85,15 +111,15 @@ def _curves(runs: pd.DataFrame, column: str) -> tuple[pd.DataFrame, dict[str, ob
     if column not in runs:
         return runs.iloc[:0].assign(setting=""), {}
     rows = runs[runs[column].notna()]
+    parameters = parameter_columns(rows.columns)
     others = [
         name
-        for name in rows.columns
-        if name.startswith("p_") and name != column
-        and (rows.groupby("method", observed=True)[name].nunique() > 1).any()
+        for name in parameters
+        if name != column and (rows.groupby("method", observed=True)[name].nunique() > 1).any()
     ]  # fmt: skip
     words = rows[others].apply(
         lambda row: ", ".join(
-            f"{_SYMBOLS.get(name, name.removeprefix('p_'))} {_text(value)}"
+            f"{_symbol(parameters[name], labels)} {_text(value)}"
             for name, value in row.items()
             if pd.notna(value)
         ),

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from ecqx.results import statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page, grid_of_blocks
+from ecqx.results.keys import of_task, tasks_of
 
 _ZOOM_BELOW = 5.0  # percentage points below full precision that the second panel shows
 _FRONT_COLOR, _FRONT_WIDTH = "0.84", 4.5  # of the front of all methods: beneath everything
@@ -77,7 +78,7 @@ def _tradeoff(runs: pd.DataFrame, x: _Abscissa, width: str) -> Figure:
         points = statistics.aggregate_points(runs)
         references = statistics.full_precision(runs)
         styles = style.method_styles(runs["method"])
-        tasks = panels.tasks_of(runs)
+        tasks = tasks_of(runs)
         if not tasks:
             return panels.nothing(width, "no runs")
         page, pairs = _pairs(width, len(tasks))
@@ -87,13 +88,13 @@ def _tradeoff(runs: pd.DataFrame, x: _Abscissa, width: str) -> Figure:
                 panels.empty_panel(lower, "")
                 continue
             task = tasks[index]
-            reference = panels.of_task(references, task).iloc[0]
+            reference = of_task(references, task).iloc[0]
             if row is None:
                 page.title(upper, _heading(task, reference))
             else:
                 page.title_row(row, _heading(task, reference).replace("\n", "; "))
-            here = _drawn(panels.of_task(points, task), x)
-            seeds = _seeds(panels.of_task(runs, task), x)
+            here = _drawn(of_task(points, task), x)
+            seeds = _seeds(of_task(runs, task), x)
             if len(here) > _CROWDED:
                 seeds = seeds.iloc[:0]
             _draw_task(upper, lower, here, seeds, reference, styles, x)
@@ -200,7 +201,7 @@ def _drawn(points: pd.DataFrame, x: _Abscissa) -> pd.DataFrame:
         x_bar=points[f"{x.column}_half_width"] * x.factor,
         y=points["accuracy_mean"] * 100,
         y_bar=points["accuracy_half_width"] * 100,
-        missing=points["runs"] - points["skipped"] - points["accuracy_n"],
+        missing=points["runs"] - points["skipped"] - points["failed"] - points["accuracy_n"],
         own_front=False,
     )
 
@@ -249,27 +250,34 @@ def _accuracy_limits(axis: Axes, low: float, high: float) -> None:
 def _missing_lane(axis: Axes, points: pd.DataFrame, styles: dict, low: float) -> None:
     """A lane below the data with a cross and a count per method that has runs without a result.
 
-    Such a run has no artefact, hence no size: where it stands in the lane means nothing.
+    Such a run has no artefact, hence no size: where it stands in the lane means nothing. Diverged
+    and failed runs have lines of their own.
     """
-    counts = points.groupby("method", observed=True)["missing"].sum()
-    counts = [(look, int(counts.get(name, 0))) for name, look in styles.items()]
-    counts = [(look, count) for look, count in counts if count]
-    if not counts:
+    lines = []  # (word, methods) from top to bottom
+    for word, column in (("diverged", "missing"), ("failed", "failed")):
+        counts = points.groupby("method", observed=True)[column].sum()
+        entries = [(look, int(counts.get(name, 0))) for name, look in styles.items()]
+        entries = [(look, count) for look, count in entries if count]
+        for start in range(0, len(entries), _LANE_ENTRIES):
+            lines.append(("" if start else word, entries[start : start + _LANE_ENTRIES]))
+    if not lines:
         return
-    lines = -(-len(counts) // _LANE_ENTRIES)
-    share = _LANE_LINE * lines
+    share = _LANE_LINE * len(lines)
     _, top = axis.get_ylim()
     axis.set_ylim(low - (top - low) * share / (1 - share), top)
     axis.axhspan(axis.get_ylim()[0], low, color="0.95", lw=0, zorder=0.4)
     small = style.NOTE_FONT_SIZE
     place = {"transform": axis.transAxes, "zorder": 4}
-    first = share - _LANE_LINE / 2
-    axis.text(0.02, first, "diverged", va="center", ha="left", fontsize=small, **place)
-    for index, (look, count) in enumerate(counts):
-        line, column = divmod(index, _LANE_ENTRIES)
-        at, height = 0.36 + 0.17 * column, first - line * _LANE_LINE
-        own = {"ls": "none", "color": look.color, **place}
-        axis.plot([at], [height], marker=look.marker, markersize=5, markerfacecolor="white", **own)
-        axis.plot([at], [height], marker="x", markersize=2.5, **own)
-        axis.text(at + 0.04, height, f"{count}", va="center", ha="left", fontsize=small,
-                  color=look.color, **place)  # fmt: skip
+    for line, (word, entries) in enumerate(lines):
+        height = share - (line + 0.5) * _LANE_LINE
+        text = {"va": "center", "ha": "left", "fontsize": small, **place}
+        if word:
+            axis.text(0.02, height, word, **text)
+        for column, (look, count) in enumerate(entries):
+            at = 0.36 + 0.17 * column
+            own = {"ls": "none", "color": look.color, **place}
+            axis.plot(
+                [at], [height], marker=look.marker, markersize=5, markerfacecolor="white", **own
+            )
+            axis.plot([at], [height], marker="x", markersize=2.5, **own)
+            axis.text(at + 0.04, height, f"{count}", color=look.color, **text)

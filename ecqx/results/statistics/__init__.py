@@ -6,6 +6,14 @@ competes neither for a front of means nor for a table, because the mean over the
 is not the mean over the seeds that were tried.
 """
 
+from ecqx.results.keys import (
+    ANCHORS,
+    POINT,
+    RUN,
+    TASK,
+    require_columns,
+    require_distinct_runs,
+)
 from ecqx.results.statistics.attributions import anchor_means, measures_per_run
 from ecqx.results.statistics.comparisons import (
     Comparison,
@@ -24,14 +32,6 @@ from ecqx.results.statistics.intervals import (
     half_width,
     mean_interval,
 )
-from ecqx.results.statistics.keys import (
-    ANCHORS,
-    POINT,
-    RUN,
-    TASK,
-    require_columns,
-    require_distinct_runs,
-)
 from ecqx.results.statistics.matched import matched_runs
 from ecqx.results.statistics.paired import (
     Readings,
@@ -40,11 +40,18 @@ from ecqx.results.statistics.paired import (
     levels_at,
     readings_of,
 )
-from ecqx.results.statistics.points import QUANTITIES, aggregate_points, full_precision
+from ecqx.results.statistics.points import (
+    COUNTED,
+    QUANTITIES,
+    aggregate_points,
+    count_statuses,
+    full_precision,
+)
 
 __all__ = [
     "ANCHORS",
     "CONFIDENCE",
+    "COUNTED",
     "POINT",
     "QUANTITIES",
     "RATIOS",
@@ -62,6 +69,7 @@ __all__ = [
     "common_differences",
     "common_levels",
     "compare_pairs",
+    "count_statuses",
     "dominated_volume",
     "full_precision",
     "half_width",

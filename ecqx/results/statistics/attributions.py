@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results.statistics import keys
-from ecqx.results.statistics.keys import ANCHORS, RUN, TASK
+from ecqx.results import keys
+from ecqx.results.keys import ANCHORS, RUN, TASK
 
 MEASURE = ["explainer", "metric", "signed"]
 _NEEDED = [*RUN, *MEASURE, "subset", "mean"]
@@ -28,9 +28,8 @@ def measures_per_run(runs: pd.DataFrame, attributions: pd.DataFrame) -> pd.DataF
 
     Raises
     ------
-    ValueError
-        A column is missing, a run or a measure of a run occurs twice, or attributions are given for
-        a run that is not among ``runs``.
+    ValueError : a column is missing, a run or a measure of a run occurs twice, or attributions are
+        given for a run that is not among ``runs``.
     """
     keys.require_columns(runs, RUN, "runs")
     keys.require_columns(attributions, _NEEDED, "attributions")

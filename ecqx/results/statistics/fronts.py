@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ecqx.results.statistics import keys
-from ecqx.results.statistics.keys import RUN, TASK
+from ecqx.results import keys
+from ecqx.results.keys import RUN, TASK
 
 _R10 = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
 # The R10 series of preferred numbers (ISO 3): ten steps per decade, equal in log size but for
@@ -198,17 +198,18 @@ def at_ratios(
     ratios = np.asarray(ratios, dtype=float)
     if not (np.isfinite(ratios) & (ratios > 0)).all():
         raise ValueError(f"ratios: {ratios.tolist()}, expected numbers above 0")
-    full_size = runs["size_fp32_bytes"].to_numpy(float)
-    full_accuracy = runs["accuracy_fp32"].to_numpy(float)
     names = list(values.columns) if values is not None else []
     table = values.to_numpy(float) if values is not None else np.empty((len(runs), 0))
-    seeds = runs.groupby([*TASK, "seed"], sort=False, observed=True).indices
+    # All runs of a seed repeat its full precision; those without a result may lack it.
+    seeds = runs.groupby([*TASK, "seed"], sort=False, observed=True)
+    full = seeds[["accuracy_fp32", "size_fp32_bytes"]].first().astype(float)
+    full = dict(zip(full.index, full.to_numpy(), strict=True))
     found, tables = [], []
     for key, front in seed_fronts(runs).items():
-        first = seeds[key[0], key[1], key[3]][0]  # all runs of a seed repeat its full precision
+        full_accuracy, full_size = full[key[0], key[1], key[3]]
         accuracy = front.accuracy[:, None]
-        own = np.hstack([accuracy, accuracy - full_accuracy[first], table[front.positions]])
-        tables.append(front.read(own, full_size[first] / ratios))
+        own = np.hstack([accuracy, accuracy - full_accuracy, table[front.positions]])
+        tables.append(front.read(own, full_size / ratios))
         found.append(key)
     identity = pd.DataFrame(found, columns=[*TASK, "method", "seed"])
     result = identity.loc[identity.index.repeat(len(ratios))].reset_index(drop=True)

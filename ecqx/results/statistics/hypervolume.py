@@ -11,7 +11,7 @@ Axes and reference point are fixed, so that volumes compare between methods, tas
 In two dimensions the volume is in halvings: a method that keeps the accuracy of full precision down
 to 1/2^v of its size, and has nothing below, has volume v. A third axis, at most 1, can only lower
 it. A run outside the reference point dominates nothing, and neither does a run without a network:
-a method that diverged at every point has volume 0.
+a method that diverged or failed at every point has volume 0.
 
 Source: Zitzler and Thiele, Multiobjective evolutionary algorithms: a comparative case study and the
 strength Pareto approach, IEEE Transactions on Evolutionary Computation 3 (4), 1999.
@@ -22,8 +22,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results.statistics import keys
-from ecqx.results.statistics.keys import RUN, TASK
+from ecqx.results import keys
+from ecqx.results.keys import RUN, TASK
+from ecqx.results.statistics.points import COUNTED, count_statuses
 
 
 def dominated_volume(points, reference) -> float:
@@ -43,8 +44,7 @@ def dominated_volume(points, reference) -> float:
 
     Raises
     ------
-    ValueError
-        d is neither 2 nor 3, or differs between the two.
+    ValueError : d is neither 2 nor 3, or differs between the two.
     """
     reference = np.asarray(reference, dtype=float)
     points = np.asarray(points, dtype=float).reshape(-1, reference.size)
@@ -89,7 +89,7 @@ def seed_volumes(runs: pd.DataFrame, consistency=None) -> pd.DataFrame:
     -------
     DataFrame
         dataset, model, method, seed; volume (NaN if every run was skipped: the method does not
-        apply); runs, diverged, skipped; unplaced, the ok runs that lack a coordinate.
+        apply); runs, diverged, skipped, failed; unplaced, the ok runs that lack a coordinate.
     """
     needed = [*RUN, "status", "accuracy", "accuracy_fp32", "size_bytes", "size_fp32_bytes"]
     keys.require_columns(runs, needed, "runs")
@@ -104,15 +104,16 @@ def seed_volumes(runs: pd.DataFrame, consistency=None) -> pd.DataFrame:
     points[~ok] = np.nan
     reference = np.zeros(len(axes))
     placed = np.isfinite(points).all(axis=1)
-    status = runs["status"].to_numpy()
+    skipped = (runs["status"] == "skipped").to_numpy()
     rows = []
     groups = runs.groupby([*TASK, "method", "seed"], sort=False, observed=True).indices
     for key, own in groups.items():
-        skipped = status[own] == "skipped"
-        volume = float("nan") if skipped.all() else dominated_volume(points[own], reference)
-        rows.append(
-            (*key, volume, len(own), int((status[own] == "diverged").sum()), int(skipped.sum()),
-             int((ok[own] & ~placed[own]).sum()))
-        )  # fmt: skip
-    columns = [*TASK, "method", "seed", "volume", "runs", "diverged", "skipped", "unplaced"]
-    return pd.DataFrame(rows, columns=columns)
+        applies = not skipped[own].all()
+        volume = dominated_volume(points[own], reference) if applies else float("nan")
+        rows.append((*key, volume, int((ok[own] & ~placed[own]).sum())))
+    index = [*TASK, "method", "seed"]
+    volumes = pd.DataFrame(rows, columns=[*index, "volume", "unplaced"])
+    counts = count_statuses(runs, index)
+    return volumes.merge(counts, on=index, validate="one_to_one")[
+        [*index, "volume", *COUNTED, "unplaced"]
+    ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results.statistics import keys
-from ecqx.results.statistics.keys import RUN, TASK
+from ecqx.results import keys
+from ecqx.results.keys import RUN, TASK
 
 
 def matched_runs(runs: pd.DataFrame, seed: int | None = None) -> pd.DataFrame:
@@ -15,8 +15,8 @@ def matched_runs(runs: pd.DataFrame, seed: int | None = None) -> pd.DataFrame:
     The common size of a task is the one, among the sizes of all its runs, whose worst distance to
     the nearest run of each method is smallest (distance of log sizes; ties: the smaller size); each
     method gives its nearest run. Runs below half the full-precision accuracy are left aside, except
-    for a method that has no other: the attributions of a collapsed network tell nothing on
-    the method.
+    for a method that has no other: the attributions of a collapsed network say nothing
+    about the method.
 
     Parameters
     ----------

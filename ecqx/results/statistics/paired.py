@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ecqx.results.statistics.keys import TASK
+from ecqx.results.keys import TASK
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ecqx.results.statistics import intervals, keys
-from ecqx.results.statistics.keys import POINT, RUN, TASK
+from ecqx.results import keys
+from ecqx.results.keys import POINT, RUN, TASK
+from ecqx.results.statistics import intervals
 
 QUANTITIES = (
     "accuracy",
@@ -15,6 +16,21 @@ QUANTITIES = (
     "sparsity",
     "entropy_bytes",
 )
+COUNTED = ["runs", "diverged", "skipped", "failed"]  # the columns of count_statuses
+
+
+def count_statuses(runs: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """How many runs there are, and how many ended without a result, per group of ``by``.
+
+    Returns
+    -------
+    DataFrame
+        ``by``; runs, diverged, skipped, failed (counts).
+    """
+    counted = runs[by].assign(runs=1)
+    for status in COUNTED[1:]:
+        counted[status] = (runs["status"] == status).astype(int)
+    return counted.groupby(by, observed=True).sum().reset_index()
 
 
 def aggregate_points(runs: pd.DataFrame) -> pd.DataFrame:
@@ -23,16 +39,15 @@ def aggregate_points(runs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The keys; ``runs``, ``ok``, ``diverged``, ``skipped`` (counts); ``complete`` (every run is
-        ok and has an accuracy and a size); and ``_mean``, ``_half_width``, ``_n`` of accuracy,
-        accuracy_change, size_bytes, compression_ratio, sparsity and entropy_bytes.
+        The keys; ``ok``, ``runs``, ``diverged``, ``skipped``, ``failed`` (counts); ``complete``
+        (every run is ok and has an accuracy and a size); and ``_mean``, ``_half_width``, ``_n`` of
+        accuracy, accuracy_change, size_bytes, compression_ratio, sparsity and entropy_bytes.
         accuracy_change is accuracy minus the full-precision accuracy of the same seed, so that its
         interval is a paired one.
 
     Raises
     ------
-    ValueError
-        A column is missing, or a run occurs twice.
+    ValueError : a column is missing, or a run occurs twice.
     """
     needed = [*RUN, "status", "accuracy_fp32", *(q for q in QUANTITIES if q != "accuracy_change")]
     keys.require_columns(runs, needed, "runs")
@@ -41,24 +56,15 @@ def aggregate_points(runs: pd.DataFrame) -> pd.DataFrame:
     ok = runs["status"] == "ok"
     runs[list(QUANTITIES)] = runs[list(QUANTITIES)].astype(float).where(ok)
     points = intervals.aggregate(runs, POINT, QUANTITIES)
-    counts = (
-        runs.assign(
-            runs=1,
-            ok=ok.astype(int),
-            diverged=(runs["status"] == "diverged").astype(int),
-            skipped=(runs["status"] == "skipped").astype(int),
-        )
-        .groupby(POINT, observed=True)[["runs", "ok", "diverged", "skipped"]]
-        .sum()
-        .reset_index()
-    )
-    points = counts.merge(points, on=POINT, validate="one_to_one")
+    points = count_statuses(runs, POINT).merge(points, on=POINT, validate="one_to_one")
+    lost = points[COUNTED[1:]].sum(axis=1)
+    points.insert(len(POINT), "ok", points["runs"] - lost)
     complete = (
         (points["ok"] == points["runs"])
         & (points["accuracy_n"] == points["runs"])
         & (points["size_bytes_n"] == points["runs"])
     )
-    points.insert(points.columns.get_loc("skipped") + 1, "complete", complete)
+    points.insert(points.columns.get_loc("failed") + 1, "complete", complete)
     return points
 
 
@@ -72,7 +78,8 @@ def full_precision(runs: pd.DataFrame) -> pd.DataFrame:
         the order in which they occur.
     """
     keys.require_columns(runs, [*TASK, "seed", "accuracy_fp32", "size_fp32_bytes"], "runs")
-    # Every run of a seed repeats the same reference; diverged ones may lack it ("first" skips NaN).
+    # Every run of a seed repeats the same reference; those without a result may lack it
+    # ("first" skips NaN).
     seeds = (
         runs.groupby([*TASK, "seed"], observed=True)[["accuracy_fp32", "size_fp32_bytes"]]
         .first()

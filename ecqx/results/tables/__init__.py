@@ -1,50 +1,58 @@
 """Tables of a benchmark: each as data, Markdown and LaTeX, all made of the collected results.
 
-A table is a module here with ``build(collected)``, which returns a DataFrame, and
-``document(table)``, which says it for readers.
+A table has a name and a title in :data:`ecqx.results.keys.TABLES`, and two functions here: one
+makes a DataFrame of the collected results, the other says it for readers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pandas as pd
 
+from ecqx.results import keys, rendering
+from ecqx.results.collected import Collected, Unavailable
 from ecqx.results.tables import (
     agreement,
+    chosen,
     closeness,
     comparisons,
     costs,
     equal_accuracy,
     equal_size,
+    failures,
     hypervolume,
     matching,
     metric_agreement,
-    operating_points,
     published,
-    rendering,
     sanity,
-    smallest,
-    summary,
 )
-from ecqx.results.tables.collected import Collected, Unavailable
+
+
+class Table(NamedTuple):
+    """How a table is made; ``build`` raises Unavailable if the results lack what it is about."""
+
+    build: Callable[[Collected], pd.DataFrame]
+    document: Callable[[pd.DataFrame], rendering.Document]
+
 
 TABLES = {
-    "summary": summary,
-    "smallest": smallest,
-    "operating_points": operating_points,
-    "equal_size": equal_size,
-    "equal_accuracy": equal_accuracy,
-    "comparisons": comparisons,
-    "hypervolume": hypervolume,
-    "costs": costs,
-    "matching": matching,
-    "closeness": closeness,
-    "metric_agreement": metric_agreement,
-    "agreement": agreement,
-    "sanity": sanity,
-    "published": published,
+    "summary": Table(chosen.summary, chosen.summary_document),
+    "smallest": Table(chosen.smallest, chosen.smallest_document),
+    "operating_points": Table(chosen.operating_points, chosen.operating_points_document),
+    "equal_size": Table(equal_size.build, equal_size.document),
+    "equal_accuracy": Table(equal_accuracy.build, equal_accuracy.document),
+    "comparisons": Table(comparisons.build, comparisons.document),
+    "hypervolume": Table(hypervolume.build, hypervolume.document),
+    "costs": Table(costs.build, costs.document),
+    "matching": Table(matching.build, matching.document),
+    "closeness": Table(closeness.build, closeness.document),
+    "metric_agreement": Table(metric_agreement.build, metric_agreement.document),
+    "agreement": Table(agreement.build, agreement.document),
+    "sanity": Table(sanity.build, sanity.document),
+    "published": Table(published.build, published.document),
+    "failures": Table(failures.build, failures.document),
 }
 
 
@@ -59,17 +67,16 @@ class Made(NamedTuple):
 
 
 def make_all(collected: Collected) -> Iterator[Made]:
-    """Every table, in the order of :data:`TABLES`.
+    """Every table, in the order of :data:`ecqx.results.keys.TABLES`.
 
     What cannot be made from these results comes without rows and says why.
     """
-    for name, module in TABLES.items():
+    for name, title in keys.TABLES.items():
         try:
-            table, missing = module.build(collected), ""
-            document = module.document(table)
+            table, missing = TABLES[name].build(collected), ""
+            document = TABLES[name].document(table)
         except Unavailable as reason:
             table, missing = pd.DataFrame({"missing": [str(reason)]}), str(reason)
-            title = name.replace("_", " ").capitalize()
             document = rendering.Document(name, title, f"Not available: {missing}.")
         yield Made(
             name, table, rendering.to_markdown(document), rendering.to_latex(document), missing

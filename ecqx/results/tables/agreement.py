@@ -5,16 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results import statistics, style
-from ecqx.results.tables import rendering
-from ecqx.results.tables.collected import (
-    Collected,
-    Unavailable,
-    method_label,
-    of_task,
-    once,
-    tasks_of,
-)
+from ecqx.results import rendering, statistics
+from ecqx.results.collected import Collected, Unavailable
+from ecqx.results.rendering import method_label
 
 _PREDICTION_COLUMNS = [*statistics.RUN, "class", "n", "accuracy", "accuracy_fp32"]
 NOTE = (
@@ -35,20 +28,19 @@ def build(collected: Collected) -> pd.DataFrame:
     DataFrame
         dataset, model, method, point; accuracy_change and flips as ``_mean``, ``_half_width`` and
         ``_n``; worst_class, worst_class_samples (fewest of any seed), worst_class_change as
-        ``_mean``, ``_half_width`` and ``_n``; runs, diverged, skipped; seeds (of the task). What
-        was not collected is missing.
+        ``_mean``, ``_half_width`` and ``_n``; runs, diverged, skipped, failed; seeds (of the
+        task). What was not collected is missing.
 
     Raises
     ------
-    Unavailable
-        Neither flips nor the predictions per class were collected.
+    Unavailable : neither flips nor the predictions per class were collected.
     """
     runs, predictions = collected.runs, collected.predictions
     if "flips" not in runs.columns and (predictions is None or predictions.empty):
         raise Unavailable("neither flips nor predictions per class were collected")
     table = statistics.aggregate_points(runs)
     kept = [*statistics.POINT, "accuracy_change_mean", "accuracy_change_half_width",
-            "accuracy_change_n", "runs", "diverged", "skipped"]  # fmt: skip
+            "accuracy_change_n", *statistics.COUNTED]  # fmt: skip
     table = table[kept]
     ok = runs["status"] == "ok"
     flips = runs["flips"].astype(float) if "flips" in runs.columns else np.nan
@@ -83,17 +75,10 @@ def _worst_classes(predictions: pd.DataFrame | None) -> pd.DataFrame:
 
 def document(table: pd.DataFrame) -> rendering.Document:
     """A section per task: a row per operating point."""
-    sections = []
-    for task in tasks_of(table):
-        rows = of_task(table, task)
-        cells = [_cells(row) for row in rows.to_dict("records")]
-        breaks = frozenset(np.flatnonzero(~rows["method"].duplicated()).tolist())
-        headers = ["Method", "Operating point", "Accuracy change [points]", "Flips [%]",
-                   "Hardest hit class", "Its change [points]", "Its n", "Diverged"]  # fmt: skip
-        label = style.task_label(*task)
-        sections.append(rendering.Section(label, headers, once(cells, 1), names=2, breaks=breaks))
-    note = NOTE + rendering.interval_note(table.groupby(statistics.TASK)["seeds"].first())
-    return rendering.Document("agreement", "Agreement of predictions", note, sections)
+    headers = ["Method", "Operating point", "Accuracy change [points]", "Flips [%]",
+               "Hardest hit class", "Its change [points]", "Its n", "Diverged"]  # fmt: skip
+    sections = rendering.by_task(table, headers, _cells, names=2, repeated=1)
+    return rendering.document("agreement", table, NOTE, sections)
 
 
 def _cells(row: dict) -> list[str]:
@@ -110,5 +95,5 @@ def _cells(row: dict) -> list[str]:
         row["worst_class"] if known else rendering.EMPTY,
         measure("worst_class_change", True) if known else rendering.EMPTY,
         f"{row['worst_class_samples']:g}" if known else rendering.EMPTY,
-        f"{row['diverged']} of {row['runs']}",
+        rendering.without_result(row, told=("failed",)),
     ]

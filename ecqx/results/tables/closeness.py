@@ -6,17 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results import statistics, style
+from ecqx.results import rendering, statistics, style
+from ecqx.results.collected import Collected, Unavailable
+from ecqx.results.keys import of_task, tasks_of
 from ecqx.results.metrics import lower_is_better
-from ecqx.results.tables import rendering
-from ecqx.results.tables.collected import (
-    Collected,
-    Unavailable,
-    method_label,
-    of_task,
-    once,
-    tasks_of,
-)
+from ecqx.results.rendering import method_label
 
 REFERENCE = "uniform"
 NOTE = (
@@ -50,8 +44,7 @@ def build(collected: Collected) -> pd.DataFrame:
 
     Raises
     ------
-    Unavailable
-        There are no attributions.
+    Unavailable : there are no attributions.
     """
     measures = list(collected.measures.columns)
     turned = lower_is_better()
@@ -165,15 +158,14 @@ def document(table: pd.DataFrame) -> rendering.Document:
         headers = ["Method", "Uniform: above", "holds 0", "below", "undefined",
                    "Accuracy difference [points]", "Retrained: above", "holds 0", "below",
                    "undefined"]  # fmt: skip
-        sections.append(rendering.Section(f"{label}, tally", headers, cells, names=1))
+        sections.append(rendering.section(f"{label}, tally", headers, cells, names=1))
         rows = of_task(signed, task)
         for title, column, count in (
             ("against uniform", "difference", "n"),
             ("against retrained", "retrained_difference", "retrained_n"),
         ):
             sections.append(_differences(rows, f"{label}, {title}", column, count))
-    note = NOTE + rendering.interval_note(table.groupby(statistics.TASK)["seeds"].first())
-    return rendering.Document("closeness", "Attributions at equal size", note, sections)
+    return rendering.document("closeness", table, NOTE, sections)
 
 
 def _differences(rows: pd.DataFrame, title: str, column: str, count: str) -> rendering.Section:
@@ -194,11 +186,8 @@ def _differences(rows: pd.DataFrame, title: str, column: str, count: str) -> ren
             if column == "difference" and row["p_t_holm"] < 0.05:
                 text += " *"
             cells[-1].append(text)
-    breaks = frozenset(
-        place for place, row in enumerate(cells) if not place or row[0] != cells[place - 1][0]
-    )
     headers = ["Explainer", "Metric", *map(method_label, methods)]
-    return rendering.Section(title, headers, once(cells, 1), names=2, breaks=breaks)
+    return rendering.section(title, headers, cells, names=2, repeated=1)
 
 
 def _tally_cells(row: dict) -> list[str]:

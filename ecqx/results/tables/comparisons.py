@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from ecqx.results import statistics, style
-from ecqx.results.tables import rendering
-from ecqx.results.tables.collected import Collected, method_label, of_task, once, tasks_of
+from ecqx.results import rendering, statistics, style
+from ecqx.results.collected import Collected
+from ecqx.results.keys import tasks_of
+from ecqx.results.rendering import method_label
 
 NOTE = (
     "Difference in test accuracy at the same size, first method minus second: for each seed read "
@@ -74,18 +75,10 @@ def build(collected: Collected) -> pd.DataFrame:
 
 def document(table: pd.DataFrame) -> rendering.Document:
     """A section per task: a row per pair of methods."""
-    sections = []
-    for task in tasks_of(table):
-        rows = of_task(table, task)
-        cells = [_cells(row) for row in rows.to_dict("records")]
-        breaks = frozenset(np.flatnonzero(~rows["method"].duplicated()).tolist())
-        headers = ["Method", "Minus", "Difference [points]", "d_z", "p", "Holm", "Wilcoxon",
-                   "Ratios", "From", "To", "n"]  # fmt: skip
-        label = style.task_label(*task)
-        sections.append(rendering.Section(label, headers, once(cells, 1), names=2, breaks=breaks))
-    seeds = table.groupby(statistics.TASK)["seeds"].first()
-    note = NOTE + rendering.interval_note(seeds)
-    return rendering.Document("comparisons", "Methods at equal size", note, sections)
+    headers = ["Method", "Minus", "Difference [points]", "d_z", "p", "Holm", "Wilcoxon",
+               "Ratios", "From", "To", "n"]  # fmt: skip
+    sections = rendering.by_task(table, headers, _cells, names=2, repeated=1)
+    return rendering.document("comparisons", table, NOTE, sections)
 
 
 def _cells(row: dict) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results import statistics, style
-from ecqx.results.tables import rendering
-from ecqx.results.tables.collected import Collected, method_label, of_task, tasks_of
+from ecqx.results import rendering, statistics
+from ecqx.results.collected import Collected
+from ecqx.results.rendering import method_label
 
 REFERENCE = "uniform"
 _MEASURES = ("train_s", "peak_memory_bytes")
@@ -29,8 +29,8 @@ def build(collected: Collected) -> pd.DataFrame:
     DataFrame
         dataset, model, method; train_s, train_s_ratio, peak_memory_bytes and
         peak_memory_bytes_ratio (to ``uniform`` of the same seed) as ``_mean``, ``_half_width``
-        and ``_n`` (seeds); seeds (of the task); runs, diverged, skipped. Memory is NaN where
-        runs.csv does not have it.
+        and ``_n`` (seeds); seeds (of the task); runs, diverged, skipped, failed. Memory is NaN
+        where runs.csv does not have it.
     """
     runs = collected.runs
     statistics.require_columns(runs, [*statistics.RUN, "status", "train_s"], "runs")
@@ -55,26 +55,16 @@ def build(collected: Collected) -> pd.DataFrame:
     columns = [column for name in _MEASURES for column in (name, f"{name}_ratio")]
     table = statistics.aggregate(paired, keys, columns)
     table["seeds"] = collected.seeds_of(table)
-    counted = runs[keys].assign(
-        runs=1,
-        diverged=(runs["status"] == "diverged").astype(int),
-        skipped=(runs["status"] == "skipped").astype(int),
-    )
-    counts = counted.groupby(keys).sum().reset_index()
+    counts = statistics.count_statuses(runs, keys)
     return collected.in_order(table.merge(counts, on=keys, validate="one_to_one"), "method")
 
 
 def document(table: pd.DataFrame) -> rendering.Document:
     """A section per task: a row per method."""
-    sections = []
-    for task in tasks_of(table):
-        cells = [_cells(row) for row in of_task(table, task).to_dict("records")]
-        headers = ["Method", "Time [s]", "Time / uniform", "Peak memory [MB]", "Memory / uniform",
-                   "Runs", "Diverged"]  # fmt: skip
-        sections.append(rendering.Section(style.task_label(*task), headers, cells, names=1))
-    seeds = table.groupby(statistics.TASK)["seeds"].first()
-    note = NOTE + rendering.interval_note(seeds)
-    return rendering.Document("costs", "Costs of compression", note, sections)
+    headers = ["Method", "Time [s]", "Time / uniform", "Peak memory [MB]", "Memory / uniform",
+               "Runs", "Diverged"]  # fmt: skip
+    sections = rendering.by_task(table, headers, _cells, names=1)
+    return rendering.document("costs", table, NOTE, sections)
 
 
 def _cells(row: dict) -> list[str]:
@@ -89,6 +79,5 @@ def _cells(row: dict) -> list[str]:
         measure("peak_memory_bytes", 1e-6, 1),
         measure("peak_memory_bytes_ratio"),
         str(row["runs"]),
-        f"{row['diverged']} of {row['runs']}"
-        + (f" ({row['skipped']} skipped)" if row["skipped"] else ""),
+        rendering.without_result(row),
     ]

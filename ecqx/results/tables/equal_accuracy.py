@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results import statistics, style
-from ecqx.results.tables import rendering
-from ecqx.results.tables.collected import Collected, method_label, of_task, once, tasks_of
+from ecqx.results import rendering, statistics
+from ecqx.results.collected import Collected
+from ecqx.results.rendering import method_label
 
 DROPS = (0.0, 0.005, 0.01, 0.02, 0.05)
 NOTE = (
@@ -64,18 +64,10 @@ def build(collected: Collected) -> pd.DataFrame:
 
 def document(table: pd.DataFrame) -> rendering.Document:
     """A section per task: a row per method and loss."""
-    sections = []
-    for task in tasks_of(table):
-        rows = of_task(table, task)
-        cells = [_cells(row) for row in rows.to_dict("records")]
-        breaks = frozenset(np.flatnonzero(~rows["method"].duplicated()).tolist())
-        headers = ["Method", "Loss [points]", "Size [kB]", "Ratio [–]", "Not reached",
-                   "Still above"]  # fmt: skip
-        label = style.task_label(*task)
-        sections.append(rendering.Section(label, headers, once(cells, 1), names=1, breaks=breaks))
-    seeds = table.groupby(statistics.TASK)["seeds"].first()
-    note = NOTE + rendering.interval_note(seeds)
-    return rendering.Document("equal_accuracy", "Size at equal accuracy", note, sections)
+    headers = ["Method", "Loss [points]", "Size [kB]", "Ratio [–]", "Not reached",
+               "Still above"]  # fmt: skip
+    sections = rendering.by_task(table, headers, _cells, names=1, repeated=1)
+    return rendering.document("equal_accuracy", table, NOTE, sections)
 
 
 def _cells(row: dict) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ecqx.results import statistics, style
-from ecqx.results.tables import rendering
-from ecqx.results.tables.collected import Collected, method_label, of_task, tasks_of
+from ecqx.results import rendering, statistics, style
+from ecqx.results.collected import Collected
+from ecqx.results.keys import of_task, tasks_of
+from ecqx.results.rendering import method_label
 
 NOTE = (
     "Test accuracy [%] at common compression ratios (full-precision size over the size of the "
@@ -51,10 +52,8 @@ def document(table: pd.DataFrame) -> rendering.Document:
                 + [_cell(own.loc[method]) for method in methods]
             )
         headers = ["Ratio [–]", "Size [kB]", *map(method_label, methods)]
-        sections.append(rendering.Section(style.task_label(*task), headers, cells, names=0))
-    seeds = table.groupby(statistics.TASK)["seeds"].first()
-    note = NOTE + rendering.interval_note(seeds)
-    return rendering.Document("equal_size", "Accuracy at equal size", note, sections)
+        sections.append(rendering.section(style.task_label(*task), headers, cells, names=0))
+    return rendering.document("equal_size", table, NOTE, sections)
 
 
 def _cell(row: pd.Series) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results import statistics, style
-from ecqx.results.tables import rendering
-from ecqx.results.tables.collected import Collected, method_label, of_task, once, tasks_of
+from ecqx.results import rendering, statistics, style
+from ecqx.results.collected import Collected
+from ecqx.results.rendering import method_label
 
 METRIC = "cosine"
 NOTE = (
@@ -17,12 +17,12 @@ NOTE = (
     "full precision); accuracy as 2 a / full precision's - 1, from 0 (half of full precision's "
     "accuracy of the same seed); with an explainer, a third axis: the mean cosine similarity of "
     "its maps with full precision's (signed maps, all samples), from 0. A seed whose runs all "
-    "diverged has volume 0; a method that does not apply has none. Mean ± half width of the 95 % "
-    "t-interval over n seeds, and the 95 % percentile bootstrap interval of the mean (10,000 "
-    "resamples of seeds; of three seeds it is their range and covers less than it says). Rank: 1 "
-    "dominates most on the task, ties share the mean of their ranks; mean rank: over the tasks "
-    "with that explainer on which the method has a volume, their number in brackets. A method "
-    "with more operating points dominates a little more. Unplaced: finished runs without a "
+    "diverged or failed has volume 0; a method that does not apply has none. Mean ± half width "
+    "of the 95 % t-interval over n seeds, and the 95 % percentile bootstrap interval of the mean "
+    "(10,000 resamples of seeds; of three seeds it is their range and covers less than it says). "
+    "Rank: 1 dominates most on the task, ties share the mean of their ranks; mean rank: over the "
+    "tasks with that explainer on which the method has a volume, their number in brackets. A "
+    "method with more operating points dominates a little more. Unplaced: finished runs without a "
     "consistency. "
 )
 
@@ -36,7 +36,7 @@ def build(collected: Collected) -> pd.DataFrame:
         dataset, model, explainer (empty: accuracy and size alone), method, points (operating points
         of the method); volume_mean, volume_half_width, n, seeds (of the task), bootstrap_low,
         bootstrap_high; rank (NaN without a volume), rank_mean and tasks (mean of the ranks over
-        tasks with this explainer, and their number); runs, diverged, skipped, unplaced.
+        tasks with this explainer, and their number); runs, diverged, skipped, failed, unplaced.
     """
     runs = collected.runs
     parts = [statistics.seed_volumes(runs).assign(explainer="")]
@@ -50,7 +50,7 @@ def build(collected: Collected) -> pd.DataFrame:
     groups = volumes.groupby(keys)
     bounds = groups["volume"].agg(lambda own: statistics.bootstrap_interval(own)).to_list()
     table["bootstrap_low"], table["bootstrap_high"] = zip(*bounds, strict=True)
-    counts = groups[["runs", "diverged", "skipped", "unplaced"]].sum().reset_index()
+    counts = groups[[*statistics.COUNTED, "unplaced"]].sum().reset_index()
     table = table.merge(counts, on=keys, validate="one_to_one")
     points = runs.groupby([*statistics.TASK, "method"])["point"].nunique().rename("points")
     table = table.merge(points.reset_index(), on=[*statistics.TASK, "method"])
@@ -61,7 +61,7 @@ def build(collected: Collected) -> pd.DataFrame:
     table["rank_mean"], table["tasks"] = over_tasks.transform("mean"), over_tasks.transform("count")
     columns = [*statistics.TASK, "explainer", "method", "points", "volume_mean",
                "volume_half_width", "n", "seeds", "bootstrap_low", "bootstrap_high", "rank",
-               "rank_mean", "tasks", "runs", "diverged", "skipped", "unplaced"]  # fmt: skip
+               "rank_mean", "tasks", *statistics.COUNTED, "unplaced"]  # fmt: skip
     return collected.in_order(table, "explainer", "method")[columns]
 
 
@@ -76,18 +76,10 @@ def _with_consistency(collected: Collected, explainer: str) -> pd.DataFrame:
 
 def document(table: pd.DataFrame) -> rendering.Document:
     """A section per task: a row per explainer and method."""
-    sections = []
-    for task in tasks_of(table):
-        rows = of_task(table, task)
-        cells = [_cells(row) for row in rows.to_dict("records")]
-        breaks = frozenset(np.flatnonzero(~rows["explainer"].duplicated()).tolist())
-        headers = ["Third axis", "Method", "Volume [halvings]", "Bootstrap", "Rank", "Mean rank",
-                   "Points", "n", "Diverged", "Skipped", "Unplaced"]  # fmt: skip
-        label = style.task_label(*task)
-        sections.append(rendering.Section(label, headers, once(cells, 1), names=2, breaks=breaks))
-    seeds = table.groupby(statistics.TASK)["seeds"].first()
-    note = NOTE + rendering.interval_note(seeds)
-    return rendering.Document("hypervolume", "Dominated volume", note, sections)
+    headers = ["Third axis", "Method", "Volume [halvings]", "Bootstrap", "Rank", "Mean rank",
+               "Points", "n", "Diverged", "Skipped", "Unplaced"]  # fmt: skip
+    sections = rendering.by_task(table, headers, _cells, names=2, repeated=1)
+    return rendering.document("hypervolume", table, NOTE, sections)
 
 
 def _cells(row: dict) -> list[str]:
@@ -102,7 +94,7 @@ def _cells(row: dict) -> list[str]:
         f"{row['rank_mean']:.2f} ({row['tasks']})" if row["tasks"] else rendering.UNDEFINED,
         str(row["points"]),
         str(row["n"]),
-        f"{row['diverged']} of {row['runs']}",
+        rendering.without_result(row, told=("failed",)),
         str(row["skipped"]),
         str(row["unplaced"]),
     ]

@@ -12,16 +12,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ecqx.results import statistics, style
-from ecqx.results.tables import rendering
-from ecqx.results.tables.collected import (
-    Collected,
-    Unavailable,
-    method_label,
-    of_task,
-    once,
-    tasks_of,
-)
+from ecqx.results import rendering, statistics, style
+from ecqx.results.collected import Collected, Unavailable
+from ecqx.results.keys import of_task, parameter_columns, tasks_of
+from ecqx.results.rendering import method_label
 from ecqx.results.variants import method_of
 
 METRICS = {"auc": "ROC-AUC", "pointing_game": "point accuracy"}
@@ -32,7 +26,7 @@ NOTE = (
     "samples, of full precision and of the compressed network without and with attribution "
     "matching. Both have the same other parameters and the same seed; difference: with minus "
     "without, paired by seed, for single comparisons. Size ratio: with over without. A point that "
-    "diverged, on either side, is missing from n. "
+    "diverged or failed, on either side, is missing from n. "
 )
 
 
@@ -62,8 +56,7 @@ def build(collected: Collected) -> pd.DataFrame:
 
     Raises
     ------
-    Unavailable
-        There are no attributions, no masks, or no method with and without matching.
+    Unavailable : there are no attributions, no masks, or no method with and without matching.
     """
     runs = collected.runs
     known = pairs(runs["method"])
@@ -123,9 +116,14 @@ def _paired_runs(runs: pd.DataFrame, base: str, method: str) -> pd.DataFrame:
     with_ = runs[runs["method"] == method]
     parameters = [
         name
-        for name in runs.columns
-        if name.startswith("p_") and without[name].notna().any() and with_[name].notna().any()
+        for name in parameter_columns(runs.columns)
+        if without[name].notna().any() and with_[name].notna().any()
     ]
+    # a failed run that lacks its parameters has no counterpart
+    without, with_ = (
+        side[(side["status"] != "failed") | side[parameters].notna().any(axis=1)]
+        for side in (without, with_)
+    )
     index = [*statistics.TASK, "seed", *parameters]
     if without.duplicated(index).any():
         twice = without.loc[without.duplicated(index), index].iloc[0].to_dict()
@@ -154,21 +152,14 @@ def document(table: pd.DataFrame) -> rendering.Document:
     for task in tasks_of(table):
         for method, rows in of_task(table, task).groupby("with_matching", sort=False):
             cells = [_cells(row) for row in rows.to_dict("records")]
-            breaks = frozenset(np.flatnonzero(~rows["point"].duplicated()).tolist())
             base = method_label(rows["compression"].iloc[0])
             title = f"{style.task_label(*task)}, {base} and {method_label(method)}"
             headers = ["Operating point", "Explainer"]
             for metric in METRICS.values():
                 headers += [f"{metric}: full", "without", "with", "difference"]
             headers += ["Accuracy difference [points]", "Size ratio", "n"]
-            sections.append(
-                rendering.Section(title, headers, once(cells, 1), names=2, breaks=breaks)
-            )
-    seeds = table.groupby(statistics.TASK)["seeds"].first()
-    note = NOTE + rendering.interval_note(seeds)
-    return rendering.Document(
-        "matching", "Localisation with and without attribution matching", note, sections
-    )
+            sections.append(rendering.section(title, headers, cells, names=2, repeated=1))
+    return rendering.document("matching", table, NOTE, sections)
 
 
 def _cells(row: dict) -> list[str]:

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from ecqx.results import style
+from ecqx.results import rendering, style
+from ecqx.results.collected import Collected, Unavailable
+from ecqx.results.keys import TABLES, TASK
 from ecqx.results.metrics import localisation
-from ecqx.results.tables import rendering
-from ecqx.results.tables.collected import Collected, Unavailable
 
 LEAST_RUNS = 5
 NOTE = (
@@ -36,8 +36,7 @@ def build(collected: Collected) -> pd.DataFrame:
 
     Raises
     ------
-    Unavailable
-        There are no attributions, or fewer than two consistency metrics.
+    Unavailable : there are no attributions, or fewer than two consistency metrics.
     """
     measures = collected.measures
     masked = localisation()
@@ -50,11 +49,11 @@ def build(collected: Collected) -> pd.DataFrame:
     if len(metrics) < 2:
         raise Unavailable("fewer than two consistency metrics were measured")
     ok = (collected.runs["status"] == "ok").to_numpy()
-    groups = collected.runs.groupby(["dataset", "model"], observed=True).indices
+    groups = collected.runs.groupby(TASK, observed=True).indices
     found = {pair: [] for pair in itertools.combinations(metrics, 2)}
     for rows in groups.values():
         here = measures.iloc[rows[ok[rows]]]
-        for explainer in {explainer for explainer, _ in consistency}:
+        for explainer in dict.fromkeys(explainer for explainer, _ in consistency):
             own = [metric for metric in metrics if (explainer, metric) in consistency]
             values = here[[(explainer, metric, True) for metric in own]]
             present = values.notna().to_numpy().astype(int)
@@ -90,12 +89,12 @@ def document(table: pd.DataFrame) -> rendering.Document:
         for other in metrics[1:]:
             row = known.get((metric, other))
             cells[-1].append("" if row is None else _cell(row))
-    section = rendering.Section(
+    section = rendering.section(
         "all tasks", ["Metric", *map(style.label, metrics[1:])], cells, names=1
     )
     count = table["cells"].max()
     note = NOTE + f"At most {count} cells."
-    return rendering.Document("metric_agreement", "Agreement of the metrics", note, [section])
+    return rendering.Document("metric_agreement", TABLES["metric_agreement"], note, [section])
 
 
 def _cell(row: dict) -> str:

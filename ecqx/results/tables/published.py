@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ecqx.results import statistics, style
-from ecqx.results.tables import rendering, smallest
-from ecqx.results.tables.choice import CRITERIA
-from ecqx.results.tables.collected import Collected, Unavailable, method_label, once
+from ecqx.results import rendering, statistics, style
+from ecqx.results.collected import Collected, Unavailable
+from ecqx.results.rendering import method_label
+from ecqx.results.tables.chosen import CRITERIA, smallest
 from ecqx.results.variants import method_of
 
 VERIFIED, UNVERIFIED = "verified", "unverified"
@@ -77,10 +77,9 @@ def build(collected: Collected, published: tuple[Published, ...] = PUBLISHED) ->
 
     Raises
     ------
-    Unavailable
-        None of the methods was run.
+    Unavailable : none of the methods was run.
     """
-    table = smallest.build(collected)
+    table = smallest(collected)
     rows = []
     for entry in published:
         same = table["method"].map(method_of) == entry.method
@@ -107,15 +106,10 @@ def document(table: pd.DataFrame) -> rendering.Document:
         cells = [_cells(row) for row in rows.to_dict("records")]
         headers = ["Criterion", "Published ratio [–]", "Status", "Task", "Method",
                    "Operating point", "Ratio here [–]"]  # fmt: skip
-        breaks = frozenset(
-            place for place, new in enumerate(~rows["criterion"].duplicated()) if new
-        )
-        sections.append(rendering.Section(method_label(method), headers, once(cells, 3), 6, breaks))
+        sections.append(rendering.section(method_label(method), headers, cells, 6, repeated=3))
     sources = sorted(set(zip(table["source"], table["scope"], strict=True)))
     note = NOTE + " ".join(f"{source}: {scope}." for source, scope in sources)
-    seeds = table.groupby(statistics.TASK)["seeds"].first()
-    note += " " + rendering.interval_note(seeds)
-    return rendering.Document("published", "Published and measured", note, sections)
+    return rendering.document("published", table, note + " ", sections)
 
 
 def _cells(row: dict) -> list[str]:

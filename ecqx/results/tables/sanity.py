@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ecqx.results import statistics, style
-from ecqx.results.tables import rendering
-from ecqx.results.tables.collected import Collected, Unavailable, of_task, once, tasks_of
+from ecqx.results import rendering, statistics, style
+from ecqx.results.collected import Collected, Unavailable
+from ecqx.results.keys import of_task, tasks_of
 
 _NEEDED = [*statistics.TASK, "seed", "explainer", "layers_randomised", "layer", "metric", "signed",
            "mean"]  # fmt: skip
@@ -32,8 +32,7 @@ def build(collected: Collected) -> pd.DataFrame:
 
     Raises
     ------
-    Unavailable
-        No randomisation was collected.
+    Unavailable : no randomisation was collected.
     """
     rows = collected.randomisation
     if rows is None or rows.empty:
@@ -58,20 +57,15 @@ def document(table: pd.DataFrame) -> rendering.Document:
         rows = rows[rows["signed"].astype(bool)]
         layers = int(rows["layers"].iloc[0])
         shown = sorted({1, -(-layers // 2), layers})
-        cells, breaks = [], set()
+        cells = []
         for (explainer, metric), own in rows.groupby(["explainer", "metric"], sort=False):
-            if not cells or cells[-1][0] != style.label(explainer):
-                breaks.add(len(cells))
             by_layer = own.set_index("layers_randomised")
             cells.append([style.label(explainer), style.label(metric)])
             cells[-1] += [_cell(by_layer, count) for count in shown]
         headers = ["Explainer", "Metric", *(f"{count} of {layers} layers" for count in shown)]
         label = style.task_label(*task)
-        sections.append(
-            rendering.Section(label, headers, once(cells, 1), 2, breaks=frozenset(breaks))
-        )
-    note = NOTE + rendering.interval_note(table.groupby(statistics.TASK)["seeds"].first())
-    return rendering.Document("sanity", "Randomised layers", note, sections)
+        sections.append(rendering.section(label, headers, cells, names=2, repeated=1))
+    return rendering.document("sanity", table, NOTE, sections)
 
 
 def _cell(by_layer: pd.DataFrame, count: int) -> str:

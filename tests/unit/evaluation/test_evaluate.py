@@ -263,7 +263,7 @@ def test_a_new_metric_needs_one_function(small):
         return (a - b).abs().mean(dim=(1, 2))
 
     try:
-        metric(unit="1", higher_is_better=False, degenerate=1.0, source="test")(distance)
+        metric(label="", unit="1", higher_is_better=False, degenerate=1.0, source="test")(distance)
         rows = evaluate_network(model, split, reference, FEW, accuracy_score)["rows"]
         row = pick(rows, explainer=FEW[0], metric="distance", subset="all", signed=True)
         assert row["mean"] == 0

@@ -23,7 +23,7 @@ def edges():
         gray = x.sum(dim=1)
         return (gray - gray.roll(1, dims=1)).abs() + (gray - gray.roll(1, dims=2)).abs()
 
-    explainer(source="no explanation")(edge_detector)
+    explainer(label="", source="no explanation")(edge_detector)
     yield "edge_detector"
     del EXPLAINERS["edge_detector"]
 
@@ -110,7 +110,7 @@ def test_all_layers_randomised_are_an_untrained_network(trained):
         seen.append({name: value.clone() for name, value in network.state_dict().items()})
         return x.sum(dim=1)
 
-    explainer(source="")(spy)
+    explainer(label="", source="")(spy)
     try:
         randomisation_rows(model, trained[1][:2], trained[2][:2], ["spy"], ["cosine"], rng())
     finally:

@@ -71,7 +71,6 @@ def test_maps_of_a_reference_are_read_without_torch(tmp_path, reference):
     save_reference(path, reference)
     code = (
         "import sys; from ecqx.evaluation.reference import load_maps; "
-        "from ecqx.evaluation import declared; declared('metric'); "
         f"print(list(load_maps({str(path)!r})), 'torch' in sys.modules)"
     )
     output = subprocess.run(

@@ -100,7 +100,7 @@ def make_attributions(runs):
     for task in runs[["dataset", "model"]].drop_duplicates().itertuples(index=False):
         task = tuple(task)
         _, _, convolutional, masks, _ = TASKS[task]
-        explainers = ["lrp", "gradient_x_input"]
+        explainers = ["lrp_epsilon_plus_flat", "gradient_x_input"]
         if convolutional:
             explainers.insert(1, "grad_cam")
         here = runs[(runs["dataset"] == task[0]) & (runs["model"] == task[1])]

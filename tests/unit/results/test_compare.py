@@ -114,9 +114,9 @@ def test_a_measure_that_moved_is_named(runs, attributions):
     other = attributions.copy()
     here = (other["metric"] == "cosine") & other["signed"] & (other["subset"] == "all")
     here &= (other["method"] == "retrained") & (other["dataset"] == "digits")
-    other.loc[here & (other["explainer"] == "lrp"), "mean"] += 0.1
+    other.loc[here & (other["explainer"] == "lrp_epsilon_plus_flat"), "mean"] += 0.1
     found = moved(compare.compare(runs, runs, attributions, other))
-    assert found == {("retrained", "anchor", "lrp cosine (all, signed)")}
+    assert found == {("retrained", "anchor", "lrp_epsilon_plus_flat cosine (all, signed)")}
 
 
 def test_a_lost_measure_of_a_run_is_missing(runs, attributions):

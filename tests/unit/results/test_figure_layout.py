@@ -10,6 +10,7 @@ from matplotlib.text import Text
 
 from ecqx.results import controls, figures, statistics, style
 from ecqx.results.figures.layout import Page, text_width, wrap
+from ecqx.results.keys import METHOD_COLUMNS
 from tests.unit.results.figure_inputs import (
     gallery_input,
     make_controls,
@@ -21,6 +22,10 @@ MORE = {
     "ecq_wcam": [{"bits": 4, "lam": lam} for lam in (0.01, 0.1, 0.3)],
     "ecqx_wcam": [{"bits": 4, "lam": lam} for lam in (0.01, 0.1, 0.3)],
 }
+LAM = pd.DataFrame(
+    [["ecq", "lam", "float", "front", "0.1", "λ: weight of the entropy term [–]"]],
+    columns=METHOD_COLUMNS,
+)
 EXPLAINERS = [
     "lrp_epsilon_plus_flat", "lrp_epsilon_alpha2_beta1_flat", "integrated_gradients", "smoothgrad",
     "excitation_backprop", "rap",
@@ -35,10 +40,8 @@ def results(build_runs, build_attributions):
     runs = build_runs(extra=MORE, diverged=diverged)
     runs["peak_memory_bytes"] = 3e8 + 1e7 * np.arange(len(runs))
     rows = build_attributions(runs)
-    lrp = rows[rows["explainer"] == "lrp"]
-    rows = pd.concat(
-        [rows[rows["explainer"] != "lrp"], *(lrp.assign(explainer=name) for name in EXPLAINERS)]
-    )
+    lrp = rows[rows["explainer"] == "lrp_epsilon_plus_flat"]
+    rows = pd.concat([rows.drop(lrp.index), *(lrp.assign(explainer=name) for name in EXPLAINERS)])
     more = {"pearson": "cosine", "normalised_l2": "ssim", "relevance_mass": "auc",
             "relevance_rank": "auc"}  # fmt: skip
     rows = pd.concat(
@@ -50,7 +53,7 @@ def results(build_runs, build_attributions):
 def gallery(runs, width, shape=(1, 8, 8)):
     images, reference, selected, maps = gallery_input(runs, shape)
     names = ["zero", "one", "a longer name"]
-    return figures.gallery(images, reference, selected, maps, "lrp", None, names, width)
+    return figures.gallery(images, reference, selected, maps, EXPLAINERS[0], None, names, width)
 
 
 def of_controls(width):
@@ -69,7 +72,7 @@ DRAW = {
     "relevance_vs_magnitude": lambda r, a, w: figures.relevance_vs_magnitude(
         make_relevance(r, 9), w
     ),
-    "sensitivity": lambda r, a, w: figures.sensitivity(r, "lam", w),
+    "sensitivity": lambda r, a, w: figures.sensitivity(r, "lam", w, LAM),
     "training_cost": lambda r, a, w: figures.training_cost(r, w),
     "ranks": lambda r, a, w: figures.ranks(r, w),
     "gallery": lambda r, a, w: gallery(r, w),

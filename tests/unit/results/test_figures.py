@@ -16,6 +16,7 @@ from ecqx.results.figures.correlations import correlate
 from ecqx.results.figures.cost import relative_time
 from ecqx.results.figures.layout import note_of
 from ecqx.results.figures.ranks import critical_difference
+from ecqx.results.keys import METHOD_COLUMNS
 from tests.unit.results.figure_inputs import (
     gallery_input,
     groups,
@@ -24,6 +25,7 @@ from tests.unit.results.figure_inputs import (
     make_relevance,
 )
 
+LRP = "lrp_epsilon_plus_flat"
 DIGITS = ("digits", "residual_cnn")
 CLUTTERED = ("cluttered_digits", "small_vgg")
 GSC = ("spoken_keywords", "mlp_gsc")
@@ -239,10 +241,10 @@ def test_consistency_has_a_row_per_explainer_and_shows_anchors(runs, attribution
     assert texts(absent) == ["no results of this\nexplainer on this network"]
     grid = np.array(figure.axes).reshape(3, 3)
     assert [axis.get_ylabel().replace("\n", " ") for axis in grid[:, 0]] == [
-        "LRP", "Grad-CAM", "Gradient × input",
+        "LRP ε-plus-flat", "Grad-CAM", "Gradient × input",
     ]  # fmt: skip
     assert {axis.get_xlabel() for axis in grid[2]} == {"Size [kB]"}
-    for i, explainer in enumerate(("lrp", "grad_cam", "gradient_x_input")):
+    for i, explainer in enumerate((LRP, "grad_cam", "gradient_x_input")):
         for j, task in enumerate((DIGITS, CLUTTERED, GSC)):
             if grid[i, j] is absent:
                 continue
@@ -262,14 +264,14 @@ def test_consistency_of_a_subset_and_of_absolute_maps(runs, attributions):
         runs, attributions, metric="ssim", subset="both_correct", signed=False, width="column"
     )
     assert "absolute maps, mean over samples that both networks classify" in note_of(figure)
-    expected, _ = mean_of(attributions, runs, DIGITS, "lrp", "ssim", "both_correct", False)
+    expected, _ = mean_of(attributions, runs, DIGITS, LRP, "ssim", "both_correct", False)
     np.testing.assert_allclose(points(figure.axes[0]), expected)
 
 
 def test_a_column_shows_one_explainer_of_each_family(runs, attributions):
-    renamed = attributions.replace({"explainer": {"lrp": "lrp_epsilon_plus_flat"}})
+    lrp = attributions[attributions["explainer"] == LRP]
     more = pd.concat(
-        [renamed, *(renamed[renamed["explainer"] == "lrp_epsilon_plus_flat"].assign(explainer=name)
+        [attributions, *(lrp.assign(explainer=name)
                     for name in ("lrp_epsilon_alpha2_beta1_flat", "rap", "an_own_one"))]
     )  # fmt: skip
     figure = figures.consistency_vs_size(runs, more, width="column")
@@ -298,9 +300,11 @@ def test_accuracy_and_consistency_are_read_off_at_equal_size(build_runs, build_a
     words = note_of(figure).split("Equal compression ratios: digits: ")[1].split(". ")[0]
     ratios = [float(word) for word in words.split(", ")]
     rows = attributions[
-        (attributions[["explainer", "metric", "subset"]] == ["lrp", "cosine", "all"]).all(axis=1)
+        (attributions["explainer"] == LRP)
+        & (attributions["metric"] == "cosine")
+        & (attributions["subset"] == "all")
         & attributions["signed"]
-    ]  # fmt: skip
+    ]
     expected = []
     for ratio in ratios:
         pairs = []
@@ -465,7 +469,50 @@ def test_sensitivity_has_a_line_per_method_and_other_settings(runs):
 def test_sensitivity_to_what_no_method_varies_says_so(runs):
     for parameter in ("p", "unheard_of"):
         reason = shared.why_nothing(figures.sensitivity(runs, parameter))
-        assert reason == f"no method has two values of {parameter}"
+        assert reason == f"no method has two values of {parameter.replace('_', ' ')}"
+
+
+def test_sensitivity_is_labelled_as_the_methods_say(runs):
+    declared = pd.DataFrame(
+        [
+            ["ecq", "lam", "float", "front", "0.1", "λ: weight of the entropy term [–]"],
+            ["ecq", "bits", "int", "front", "4", None],
+        ],
+        columns=METHOD_COLUMNS,
+    )
+
+    def label(figure):
+        (found,) = {axis.get_xlabel() for axis in panels(figure)} - {""}
+        return found
+
+    page = figures.sensitivity(runs, "lam", methods=declared)
+    assert label(page) == "λ: weight of the entropy term [–]"
+    column = figures.sensitivity(runs, "lam", "column", declared)
+    assert label(column) == "λ [–]" and "λ: weight of the entropy term [–]." in note_of(column)
+    assert label(figures.sensitivity(runs, "lam")) == "lam"
+    bits = figures.sensitivity(runs, "bits", methods=declared)
+    assert label(bits) == "bits" and "λ 0.1" in legend_labels(bits)
+    swept = runs.rename(columns={"p_qp": "p_step_size"})
+    assert label(figures.sensitivity(swept, "step_size")) == "step size"
+
+
+def test_failed_runs_are_marked_as_diverged_ones_are_and_told_apart(runs):
+    lost = (runs["dataset"] == "digits") & (runs["method"] == "ecqx") & (runs["seed"] == 0)
+    runs = runs.copy()
+    parameters = [name for name in runs if name.startswith("p_")]
+    values = ["accuracy", "size_bytes", "compression_ratio", "sparsity", *parameters]
+    runs.loc[lost, values] = np.nan
+    runs.loc[lost, "status"] = "failed"
+    figure = figures.accuracy_vs_size(runs)
+    (first, *_) = panels(figure)
+    words = [text.get_text() for text in first.texts]
+    # one line a word, then a count per method: ECQ and Uniform PTQ diverged, ECQx failed
+    assert words == ["diverged", "1", "3", "failed", "5"]
+    heights = [text.get_position()[1] for text in first.texts]
+    assert heights[0] == heights[1] == heights[2] > heights[3] == heights[4]
+    assert "Failed runs: ECQx 5 of 15 (digits)." in note_of(figure)
+    for other in (figures.training_cost(runs), figures.ranks(runs)):
+        assert "Failed runs: ECQx 5 of 15 (digits)." in note_of(other)
 
 
 def test_correlations_agree_with_scipy(runs, attributions):
@@ -482,7 +529,7 @@ def test_correlations_agree_with_scipy(runs, attributions):
     expected = spearmanr([one[key] for key in one], [other[key] for key in one]).statistic
     assert matrix[1, 4] == pytest.approx(expected)
     assert matrix[3, 5] == pytest.approx(1)  # less is better: turned around
-    assert np.isnan(found[DIGITS, "lrp"][6]).all()
+    assert np.isnan(found[DIGITS, LRP][6]).all()
 
 
 def mean_by_point(attributions, explainer, metric):
@@ -569,7 +616,7 @@ def test_gallery_has_a_row_per_sample_and_a_column_per_method(runs):
     images, reference, selected, maps = gallery_input(runs)
     masks = np.zeros((3, 8, 8), dtype=bool)
     masks[:, 2:5, 2:5] = True
-    figure = figures.gallery(images, reference, selected, maps, "lrp", masks, ["a", "b", "c"])
+    figure = figures.gallery(images, reference, selected, maps, LRP, masks, ["a", "b", "c"])
     grid = np.array(figure.axes).reshape(3, 9)[:, :8]  # the last column is the color bar's
     assert [" ".join(head(axis)[:-2]) for axis in grid[0, 1:]] == ["Full precision", *METHODS]
     run = selected.set_index("method").loc["ecqx"]
@@ -578,7 +625,7 @@ def test_gallery_has_a_row_per_sample_and_a_column_per_method(runs):
     ]  # fmt: skip
     assert head(grid[0, 1])[-2:] == ["310 kB", f"{run['accuracy_fp32'] * 100:.1f} %"]
     assert [axis.get_ylabel() for axis in grid[:, 0]] == ["a", "b", "c"]
-    assert note_of(figure).startswith("cluttered_digits / small_vgg, LRP, seed 0")
+    assert note_of(figure).startswith("cluttered_digits / small_vgg, LRP ε-plus-flat, seed 0")
     assert all(len(axis.collections) == 1 for axis in grid.ravel())  # the outline
     shown = grid[1, 5].images[0]
     assert shown.get_clim() == (-1, 1)
@@ -588,7 +635,7 @@ def test_gallery_has_a_row_per_sample_and_a_column_per_method(runs):
 
 def test_gallery_of_a_column_has_a_row_per_method(runs):
     images, reference, selected, maps = gallery_input(runs)
-    figure = figures.gallery(images, reference, selected, maps, "lrp", None, list("abc"), "column")
+    figure = figures.gallery(images, reference, selected, maps, LRP, None, list("abc"), "column")
     grid = np.array(figure.axes).reshape(8, 4)[:, :3]
     assert [axis.get_title() for axis in grid[0]] == ["a", "b", "c"]
     names = [texts(axis)[0].split("\n")[0] for axis in grid[:, 0]]
@@ -617,17 +664,17 @@ def test_gallery_heads_of_a_method_without_a_finished_run(build_runs):
     )
     images, reference, selected, maps = gallery_input(runs)
     del maps["wcam"]
-    figure = figures.gallery(images, reference, selected, maps, "lrp")
+    figure = figures.gallery(images, reference, selected, maps, LRP)
     assert figure.axes[3].get_title().split("\n")[:2] == ["WCAM", "no result"]
 
 
 def test_gallery_refuses_what_does_not_fit(runs):
     images, reference, selected, maps = gallery_input(runs)
     with pytest.raises(ValueError, match=r"images: shape \(3, 8, 8\)"):
-        figures.gallery(images[:, 0], reference, selected, maps, "lrp")
+        figures.gallery(images[:, 0], reference, selected, maps, LRP)
     with pytest.raises(ValueError, match="reference_maps: shape"):
-        figures.gallery(images, reference[:2], selected, maps, "lrp")
+        figures.gallery(images, reference[:2], selected, maps, LRP)
     with pytest.raises(ValueError, match="2 names for 3 samples"):
-        figures.gallery(images, reference, selected, maps, "lrp", row_labels=["a", "b"])
+        figures.gallery(images, reference, selected, maps, LRP, row_labels=["a", "b"])
     with pytest.raises(ValueError, match="3 tasks"):
-        figures.gallery(images, reference, statistics.matched_runs(runs), maps, "lrp")
+        figures.gallery(images, reference, statistics.matched_runs(runs), maps, LRP)

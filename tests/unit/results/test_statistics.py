@@ -451,7 +451,8 @@ def test_anchor_means(attributions):
     anchors = statistics.anchor_means(attributions)
     row = anchors[
         (anchors["dataset"] == "digits") & (anchors["seed"] == 2)
-        & (anchors["explainer"] == "lrp") & (anchors["metric"] == "cosine") & anchors["signed"]
+        & (anchors["explainer"] == "lrp_epsilon_plus_flat") & (anchors["metric"] == "cosine")
+        & anchors["signed"]
     ].iloc[0]  # fmt: skip
     assert row["identical"] == 1 and row["random"] < row["retrained"] < 1
 

@@ -6,24 +6,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecqx.results import statistics
+from ecqx.results import rendering, statistics
+from ecqx.results.collected import Collected, Unavailable
+from ecqx.results.keys import METHOD_COLUMNS
 from ecqx.results.tables import (
     agreement,
+    chosen,
     closeness,
     comparisons,
     costs,
     equal_accuracy,
     equal_size,
+    failures,
     hypervolume,
     matching,
     metric_agreement,
-    operating_points,
     published,
-    rendering,
     sanity,
-    smallest,
 )
-from ecqx.results.tables.collected import Collected, Unavailable
 
 T_2 = 12.706204736432095  # 97.5 % quantile of Student's t, one degree of freedom
 NAN = math.nan
@@ -72,7 +72,7 @@ def points_runs(**columns):
 
 
 def test_operating_points_on_test_take_the_mean_and_say_so():
-    table = operating_points.build(Collected(points_runs()))
+    table = chosen.operating_points(Collected(points_runs()))
     ecq = table[table["method"] == "ecq"].set_index("criterion")
     assert ecq["points"].to_dict() == {
         "best_accuracy": "lam~0", "no_degradation": "lam~0", "within_half_a_point": "lam~1",
@@ -85,13 +85,13 @@ def test_operating_points_on_test_take_the_mean_and_say_so():
     assert (row["n"], row["seeds"], row["runs"], row["diverged"]) == (2, 2, 8, 1)
     assert table["bits"].isna().sum() == 5  # nncodec has no bit width and comes last
     assert table["points"].tolist()[-4:] == ["none"] * 4
-    document = operating_points.document(table)
+    document = chosen.operating_points_document(table)
     assert document.note.startswith("Selected on test")
     assert [section.title for section in document.sections] == [
         "d / m, 4 bit", "d / m, no bit width"
     ]  # fmt: skip
-    chosen = [row[1:3] for row in document.sections[0].rows]
-    assert chosen == [
+    points = [row[1:3] for row in document.sections[0].rows]
+    assert points == [
         ["best accuracy to no degradation", "lam~0"],
         ["within 0.5 points to within 1 point", "lam~1"],
         ["within 2 points", "lam~2"],
@@ -101,7 +101,7 @@ def test_operating_points_on_test_take_the_mean_and_say_so():
 def test_operating_points_on_validation_are_chosen_by_each_seed():
     validation = [0.80, 0.80, 0.79, 0.80, 0.80, 0.70, 0.795, NAN, 0.5, 0.5]
     runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
-    table = operating_points.build(Collected(runs))
+    table = chosen.operating_points(Collected(runs))
     assert set(table["selected_on"]) == {"validation"}
     ecq = table[table["method"] == "ecq"].set_index("criterion")
     # Seed 0 chooses lam~2 (as good as lam~0 on validation, smaller), seed 1 lam~1.
@@ -109,22 +109,22 @@ def test_operating_points_on_validation_are_chosen_by_each_seed():
     assert ecq.loc["best_accuracy", "accuracy_mean"] == pytest.approx((0.90 + 0.90) / 2)
     assert ecq.loc["within_half_a_point", "points"] == "lam~1 (1), lam~3 (1)"
     assert ecq.loc["within_half_a_point", "size_bytes_mean"] == (100 + 400) / 2
-    assert "Each seed chooses" in operating_points.document(table).note
+    assert "Each seed chooses" in chosen.operating_points_document(table).note
 
 
 def test_operating_points_fall_back_to_test_where_validation_is_incomplete():
     validation = [0.80, NAN] + [0.8] * 8  # one finished run was not validated
     runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
-    assert set(operating_points.build(Collected(runs))["selected_on"]) == {"test"}
+    assert set(chosen.operating_points(Collected(runs))["selected_on"]) == {"test"}
 
 
 def test_operating_points_of_some_seeds_say_how_many():
     validation = [0.80, 0.70, 0.79, 0.70, 0.70, 0.70, 0.70, NAN, 0.5, 0.5]
     runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
-    table = operating_points.build(Collected(runs))
+    table = chosen.operating_points(Collected(runs))
     row = table[(table["method"] == "ecq") & (table["criterion"] == "no_degradation")].iloc[0]
     assert (row["n"], row["seeds"]) == (1, 2) and math.isnan(row["accuracy_half_width"])
-    text = rendering.to_markdown(operating_points.document(table))
+    text = rendering.to_markdown(chosen.operating_points_document(table))
     assert "± n/a [1 of 2]" in text and "2 seed(s) only" in text
 
 
@@ -132,7 +132,7 @@ def test_the_smallest_networks_are_those_of_any_bit_width():
     validation = [0.80, 0.80, 0.79, 0.80, 0.80, 0.70, 0.795, NAN, 0.5, 0.5]
     runs = points_runs(accuracy_validation=validation, accuracy_validation_fp32=0.8)
     runs.loc[runs["point"] == "lam~2", "bits"] = 2
-    table = smallest.build(Collected(runs))
+    table = chosen.smallest(Collected(runs))
     assert table["criterion"].tolist() == [
         "no_degradation", "within_half_a_point", "within_1_point", "within_2_points"
     ] * 2  # fmt: skip
@@ -141,7 +141,7 @@ def test_the_smallest_networks_are_those_of_any_bit_width():
     assert ecq.loc["no_degradation", "points"] == "lam~1 (1), lam~2 (1)"
     assert ecq.loc["no_degradation", "size_bytes_mean"] == (200 + 400) / 2
     assert ecq.loc["within_half_a_point", "size_bytes_mean"] == (100 + 400) / 2
-    text = rendering.to_markdown(smallest.document(table))
+    text = rendering.to_markdown(chosen.smallest_document(table))
     assert "| ECQ " in text and "| NNCodec" in text and "| none" in text
     assert "Each seed chooses" in text
 
@@ -462,6 +462,104 @@ def test_sanity_shows_first_half_and_all():
     ]  # fmt: skip
 
 
+# runs without a result
+
+
+def failed_runs():
+    """Of four points of ecq: one fine, one that failed in two ways, one diverged, one skipped."""
+    reason = "ValueError: codes: expected |code| <= 7,\n  got 9"
+    rows = [run("ecq", "lam~0", seed, 0.9, 400, p_lam=0.0) for seed in (0, 1, 2)]
+    rows += [gone("ecq", "lam~1", seed, "failed") | {"reason": reason} for seed in (2, 0)]
+    rows += [gone("ecq", "lam~1", 1, "failed") | {"reason": "x" * 300}]
+    rows += [gone("ecq", "lam~2", 0) | {"p_lam": 2.0}]
+    rows += [gone("ecq", "lam~3", 0, "skipped") | {"reason": "no __init__ for it"}]
+    rows += [run("uniform", "bits~4", seed, 0.9, 800) for seed in (0, 1, 2)]
+    return frame(rows)
+
+
+def test_failures_are_grouped_over_the_seeds_that_ended_alike():
+    runs = failed_runs()
+    table = failures.build(Collected(runs))
+    assert table["point"].tolist() == ["lam~1", "lam~1", "lam~2", "lam~3"]
+    assert table["status"].tolist() == ["failed", "failed", "diverged", "skipped"]
+    first = table[table["reason"].str.startswith("ValueError")].iloc[0]
+    assert (first["seeds"], first["count"], first["runs"]) == ("0 2", 2, 3)
+    text = rendering.to_markdown(failures.document(table))
+    assert "ValueError: codes: expected \\|code\\| \\<= 7, got 9" in text and "| 2 of 3" in text
+    assert "x" * 121 not in text and table["reason"].str.len().max() == 300
+    assert "no \\_\\_init\\_\\_ for it" in text
+    old = failures.build(Collected(runs.drop(columns="reason")))
+    assert old["seeds"].tolist() == ["0 1 2", "0", "0"] and set(old["reason"]) == {""}
+    assert "| – " in rendering.to_markdown(failures.document(old))
+
+
+def test_without_failures_the_table_says_so():
+    table = failures.build(Collected(two_fronts()))
+    assert table.empty and "reason" in table
+    assert failures.NO_FAILURES in rendering.to_markdown(failures.document(table))
+    assert failures.NO_FAILURES in rendering.to_latex(failures.document(table))
+
+
+def test_failed_runs_are_counted_beside_diverged_and_skipped_ones():
+    collected = Collected(failed_runs())
+    counts = ["runs", "diverged", "skipped", "failed"]
+    expected = [8, 1, 1, 3]
+    for table in (
+        chosen.summary(collected), chosen.smallest(collected), chosen.operating_points(collected),
+        costs.build(collected), hypervolume.build(collected),
+    ):  # fmt: skip
+        assert table.loc[table["method"] == "ecq", counts].iloc[0].tolist() == expected
+    points = statistics.aggregate_points(collected.runs).set_index("point")
+    assert points.loc["lam~1", ["ok", *counts, "complete"]].tolist() == [0, 3, 0, 0, 3, False]
+    for document in (
+        chosen.summary_document(chosen.summary(collected)),
+        chosen.operating_points_document(chosen.operating_points(collected)),
+        costs.document(costs.build(collected)),
+    ):
+        assert "1 of 8 (1 skipped, 3 failed)" in rendering.to_markdown(document)
+    text = rendering.to_markdown(hypervolume.document(hypervolume.build(collected)))
+    assert "1 of 8 (3 failed)" in text
+
+
+def test_full_precision_is_known_from_other_runs_of_the_seed():
+    """A failed run may lack it, and may come first."""
+    runs = two_fronts()
+    lost = frame([gone("a", "p~9", seed, "failed") for seed in (0, 1, 2)])
+    lost[["accuracy_fp32", "size_fp32_bytes"]] = NAN
+    expected = equal_size.build(Collected(runs))
+    table = equal_size.build(Collected(pd.concat([lost, runs], ignore_index=True)))
+    pd.testing.assert_frame_equal(table, expected)
+
+
+def test_matching_passes_over_failed_runs_without_parameters():
+    runs, maps = matched()
+    lost = [gone(method, f"x~{n}", 0, "failed") for method in ("uniform", "wcam") for n in (0, 1)]
+    table = matching.build(Collected(pd.concat([runs, frame(lost)], ignore_index=True), maps))
+    pd.testing.assert_frame_equal(table, matching.build(Collected(runs, maps)))
+
+
+def test_on_test_a_point_is_chosen_with_all_its_seeds():
+    """A point that was run with one seed more is not chosen for that seed alone."""
+    rows = [run("ecq", "best", seed, 0.95, 400) for seed in (0, 1)]
+    rows += [run("ecq", "other", seed, 0.90, 200) for seed in (0, 1, 2)]
+    table = chosen.smallest(Collected(frame(rows).assign(accuracy_fp32=0.95)))
+    row = table.set_index("criterion").loc["no_degradation"]
+    assert (row["points"], row["n"], row["seeds"]) == ("best", 2, 3)
+
+
+def test_means_that_differ_in_rounding_are_tied():
+    """Of equally accurate points the smaller is taken, however their seeds add up."""
+    full = [0.98333, 0.98611, 0.98333]
+    accuracy = {"small": [0.98333, 0.98889, 0.98055], "large": [0.98055, 0.98889, 0.98333]}
+    rows = [
+        run("ecq", point, seed, accuracy[point][seed], size, full=full[seed])
+        for point, size in (("large", 200), ("small", 100))
+        for seed in (0, 1, 2)
+    ]
+    table = chosen.summary(Collected(frame(rows))).set_index("criterion")
+    assert table.loc["best_accuracy", "point"] == "small"
+
+
 def test_published_values_stand_beside_the_best_here():
     runs = points_runs().assign(method=lambda rows: rows["method"].replace("ecq", "ecqx"))
     table = published.build(Collected(runs))
@@ -488,7 +586,9 @@ def test_controls_of_ecqx_are_methods_of_their_own():
             rows.append(run("ecqx", f"r~{source}", seed, accuracy, 100, p_relevance=source))
             maps.append(measure(rows[-1], "lrp", "cosine", accuracy))
     rows += [run("ecq", "lam~0", seed, 0.7, 100, p_relevance=NAN) for seed in (0, 1)]
-    collected = Collected(frame(rows), frame(maps))
+    methods = [["ecqx", "relevance", "str", "variant", "lrp", None]]
+    methods = pd.DataFrame(methods, columns=METHOD_COLUMNS)
+    collected = Collected(frame(rows), frame(maps), methods=methods)
     assert set(collected.runs["method"]) == {"ecq", "ecqx", "ecqx, shuffled"}
     table = equal_size.build(collected).set_index("method")
     assert table.loc["ecqx", "accuracy_mean"] == pytest.approx(0.6)

@@ -1,7 +1,9 @@
 import pandas as pd
 import pytest
 
-from ecqx.results.variants import by_variant, method_of, variants
+from ecqx.results.collected import Collected
+from ecqx.results.keys import METHOD_COLUMNS
+from ecqx.results.variants import by_variant, labels, method_of, variants
 
 
 def runs(**columns):
@@ -10,25 +12,62 @@ def runs(**columns):
     return pd.DataFrame({"method": ["m"] * size, "point": points, **columns})
 
 
+def declared(*rows):
+    """As methods.csv: (method, parameter, kind, role, default[, label])."""
+    rows = [(*row, *[None] * (len(METHOD_COLUMNS) - len(row))) for row in rows]
+    return pd.DataFrame(rows, columns=METHOD_COLUMNS)
+
+
+METHODS = declared(
+    ("m", "bits", "int", "front", "4"),
+    ("m", "strength", "float", "variant", "100.0"),
+    ("m", "every", "int", "variant", "1"),
+    ("m", "source", "str", "variant", "lrp"),
+    ("m", "layers", "str", "variant", None),  # pandas reads the empty text so
+    ("m", "flag", "bool", "variant", "False"),
+    ("m", "scale", "str", "front", "log"),
+)
+
+
 @pytest.mark.parametrize(
     ("columns", "names"),
     [
-        ({"p_bits": [2, 4], "p_lam": [0.1, 0.2], "p_threshold": [1.0, 2.0]}, ["m", "m"]),
-        ({"p_gamma": [10.0, 100.0]}, ["m, gamma 10", "m"]),
-        ({"p_gamma": [10.0, 10.0]}, ["m", "m"]),
-        ({"p_relevance": ["lrp", "shuffled"]}, ["m", "m, shuffled"]),
+        ({"p_bits": [2, 4], "p_unknown": [0.1, 0.2]}, ["m", "m"]),
+        ({"p_strength": [10.0, 100.0]}, ["m, strength 10", "m"]),
+        ({"p_strength": [10.0, 10.0]}, ["m", "m"]),
+        ({"p_every": [1.0, 5.0]}, ["m", "m, every 5"]),
+        ({"p_source": ["lrp", "shuffled"]}, ["m", "m, shuffled"]),
+        ({"p_scale": ["log", "linear"]}, ["m", "m"]),
         (
-            {"p_variant": ["swa", "ewa"], "p_gamma": [1.0, 2.0]},
-            ["m, gamma 1", "m, ewa, gamma 2"],
+            {"p_source": ["lrp", "own"], "p_strength": [1.0, 2.0]},
+            ["m, strength 1", "m, own, strength 2"],
         ),
-        ({"p_flag": [True, False]}, ["m, flag True", "m, flag False"]),
-        ({"p_window": [None, None]}, ["m", "m"]),
+        ({"p_flag": [True, False]}, ["m, flag True", "m"]),
+        ({"p_layers": ["conv1", "conv2", None]}, ["m, conv1", "m, conv2", "m"]),
+        ({"p_source": [None, None]}, ["m", "m"]),
     ],
 )
 def test_names(columns, names):
     table = runs(**columns)
-    assert by_variant(table, variants(table))["method"].tolist() == names
-    assert [method_of(name) for name in names] == ["m", "m"]
+    assert by_variant(table, variants(table, METHODS))["method"].tolist() == names
+    assert {method_of(name) for name in names} == {"m"}
+
+
+def test_without_a_declaration_texts_make_variants_and_nothing_is_usual():
+    table = runs(p_gamma=[1.0, 2.0], p_source=["lrp", "own"], p_flag=[True, False])
+    names = ["m, lrp, flag True", "m, own, flag False"]
+    for methods in (None, declared(("other", "source", "str", "variant", "lrp"))):
+        assert by_variant(table, variants(table, methods))["method"].tolist() == names
+
+
+@pytest.mark.parametrize("name", ["gamma", "p", "rho", "momentum", "dropped"])
+def test_a_number_that_leads_along_the_front_makes_no_variants(name):
+    """Whatever it is called: the role that the method gives it counts."""
+    rows = runs(**{f"p_{name}": [0.1, 0.2, 0.3]}).assign(dataset="d", model="n", seed=0)
+    methods = declared(("m", name, "float", "front", "0.1"))
+    assert Collected(rows, methods=methods).runs["method"].tolist() == ["m"] * 3
+    turned = methods.assign(role="variant")
+    assert Collected(rows, methods=turned).runs["method"].nunique() == 3
 
 
 def test_methods_do_not_mix():
@@ -40,4 +79,19 @@ def test_methods_do_not_mix():
             "p_relevance": [None, "lrp", "magnitude"],
         }
     )
-    assert variants(table) == {("ecqx", "c"): "ecqx, magnitude"}
+    methods = declared(("ecqx", "relevance", "str", "variant", "lrp"))
+    assert variants(table, methods) == {("ecqx", "c"): "ecqx, magnitude"}
+
+
+def test_a_failed_run_without_parameters_stays_with_its_point():
+    table = pd.concat([runs(p_source=[None, None]), runs(p_source=["lrp", "own"])])
+    assert variants(table, METHODS) == {("m", "point~1"): "m, own"}
+
+
+def test_labels_are_those_that_are_given():
+    methods = declared(
+        ("a", "lam", "float", "front", "1"), ("b", "lam", "float", "front", "1", "λ: weight [–]")
+    )
+    assert labels(methods) == {"lam": "λ: weight [–]"} and labels(None) == {}
+    with pytest.raises(ValueError, match="methods: missing column.s. label"):
+        labels(methods.drop(columns="label"))

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import pandas as pd
+
+from ecqx.results import style
+from ecqx.results.keys import TABLES, TASK, of_task, tasks_of
 from ecqx.results.statistics import CONFIDENCE, Interval
 
 EMPTY = "–"
@@ -18,7 +22,8 @@ UNDEFINED = "n/a"
 ENOUGH_SEEDS = 3
 _FIT = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 _ROWS_PER_FLOAT = 42  # what fits on a page in \scriptsize with its caption
-_MARKDOWN_SPECIAL = re.compile(r"[|~*<]")  # ~ twice in a name would strike it through
+# ~ twice in a name would strike it through, _ twice make it bold
+_MARKDOWN_SPECIAL = re.compile(r"[|~*<`]|_(?=_)|(?<=_)_")
 _MINUS = re.compile(r"(?<![\w~.])-(?=\d)")
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -77,6 +82,73 @@ class Document:
     title: str
     note: str
     sections: list[Section] = field(default_factory=list)
+
+
+def section(
+    title: str, headers: Sequence[str], rows: list[list[str]], names: int, repeated: int = 0
+) -> Section:
+    """A section in which a new group begins where the first column changes.
+
+    The ``repeated`` leading cells are left blank where they say what the row above says; without
+    any there are no groups.
+    """
+    written, breaks, previous = [], set(), None
+    for row in rows:
+        same = 0
+        while previous is not None and same < repeated and row[same] == previous[same]:
+            same += 1
+        if repeated and not same:
+            breaks.add(len(written))
+        written.append([""] * same + row[same:])
+        previous = row
+    return Section(title, headers, written, names, frozenset(breaks))
+
+
+def by_task(
+    table: pd.DataFrame,
+    headers: Sequence[str],
+    cells: Callable[[dict], list[str]],
+    names: int,
+    repeated: int = 0,
+) -> list[Section]:
+    """A section per task: the ``cells`` of a row per row of the table; see :func:`section`."""
+    return [
+        section(
+            style.task_label(*task),
+            headers,
+            [cells(row) for row in of_task(table, task).to_dict("records")],
+            names,
+            repeated,
+        )
+        for task in tasks_of(table)
+    ]
+
+
+def document(name: str, table: pd.DataFrame, note: str, sections: list[Section]) -> Document:
+    """The document of a table with its title, and how to read intervals behind its note.
+
+    Parameters
+    ----------
+    name : str
+        Of :data:`ecqx.results.keys.TABLES`.
+    table : DataFrame
+        With ``seeds``, how many seeds the task of a row has.
+    note, sections
+        See :class:`Document`.
+    """
+    seeds = table.groupby(TASK)["seeds"].first()
+    return Document(name, TABLES[name], note + interval_note(seeds), sections)
+
+
+def method_label(method: str) -> str:
+    """Readable name of a method."""
+    return style.method_styles([method])[method].label
+
+
+def without_result(row: dict, told: Sequence[str] = ("skipped", "failed")) -> str:
+    """The diverged runs of all; in brackets those that ended as ``told``, if there are any."""
+    others = [f"{row[status]} {status}" for status in told if row[status]]
+    return f"{row['diverged']} of {row['runs']}" + (f" ({', '.join(others)})" if others else "")
 
 
 def number(value: float, factor: float = 1.0, digits: int = 2, signed: bool = False) -> str:

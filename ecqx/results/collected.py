@@ -25,7 +25,7 @@ class Collected:
     ----------
     runs : DataFrame
         As runs.csv.
-    attributions, predictions, randomisation : DataFrame or None
+    attributions, predictions, randomisation, methods : DataFrame or None
         As the tables of these names; None if there is none.
     """
 
@@ -33,11 +33,12 @@ class Collected:
     attributions: pd.DataFrame | None = None
     predictions: pd.DataFrame | None = None
     randomisation: pd.DataFrame | None = None
+    methods: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         # What is derived from the runs stands beside them by place, whatever their index was.
         runs = self.runs.reset_index(drop=True)
-        names = variants(runs)
+        names = variants(runs, self.methods)
         for name in ("attributions", "predictions"):
             if (table := getattr(self, name)) is not None:
                 object.__setattr__(self, name, by_variant(table, names))
@@ -54,8 +55,7 @@ class Collected:
 
         Raises
         ------
-        Unavailable
-            There are no attributions.
+        Unavailable : there are no attributions.
         """
         if self.attributions is None or self.attributions.empty:
             raise Unavailable("no attributions were collected")
@@ -102,30 +102,3 @@ class Collected:
     def seeds_of(self, table: pd.DataFrame):
         """Number of seeds of the task of each row of ``table``."""
         return self.seeds.loc[pd.MultiIndex.from_frame(table[statistics.TASK])].to_numpy()
-
-
-def tasks_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """The tasks of a table in the order in which they occur."""
-    return list(frame[statistics.TASK].drop_duplicates().itertuples(index=False, name=None))
-
-
-def of_task(frame: pd.DataFrame, task: tuple[str, str]) -> pd.DataFrame:
-    """The rows of one task."""
-    return frame[(frame["dataset"] == task[0]) & (frame["model"] == task[1])]
-
-
-def method_label(method: str) -> str:
-    """Readable name of a method."""
-    return style.method_styles([method])[method].label
-
-
-def once(cells: list[list[str]], columns: int) -> list[list[str]]:
-    """``cells`` with leading columns left blank where they repeat the row above."""
-    result, previous = [], None
-    for row in cells:
-        same = 0
-        while previous is not None and same < columns and row[same] == previous[same]:
-            same += 1
-        result.append([""] * same + row[same:])
-        previous = row
-    return result

@@ -1,0 +1,101 @@
+"""Names that the collected tables, all that is made of them, and the workflow share.
+
+Nothing here imports pandas or torch: the workflow reads this module while it plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TASK = ["dataset", "model"]
+POINT = [*TASK, "method", "point"]
+RUN = [*POINT, "seed"]
+ANCHORS = ("identical", "retrained", "random")
+# How a run ended. Ok: there is a network and its measures. Diverged: training left the finite
+# numbers. Failed: the method or the evaluation raised. Skipped: the method does not apply.
+STATUSES = ("ok", "diverged", "failed", "skipped")
+LOST = STATUSES[1:]
+PARAMETER_PREFIX = "p_"
+
+# The tables that the workflow collects, by the names of their files.
+COLLECTED = (
+    "runs",
+    "attributions",
+    "predictions",
+    "layers",
+    "relevance",
+    "randomisation",
+    "skipped",
+    "methods",
+)
+METHOD_COLUMNS = ("method", "parameter", "kind", "role", "default", "label")
+# The tables that are made of them: name of the files -> title. See ecqx.results.tables.
+TABLES = {
+    "summary": "Summary",
+    "smallest": "Smallest networks",
+    "operating_points": "Operating points by bit width",
+    "equal_size": "Accuracy at equal size",
+    "equal_accuracy": "Size at equal accuracy",
+    "comparisons": "Methods at equal size",
+    "hypervolume": "Dominated volume",
+    "costs": "Costs of compression",
+    "matching": "Localisation with and without attribution matching",
+    "closeness": "Attributions at equal size",
+    "metric_agreement": "Agreement of the metrics",
+    "agreement": "Agreement of predictions",
+    "sanity": "Randomised layers",
+    "published": "Published and measured",
+    "failures": "Runs without a result",
+}
+
+
+def parameter_column(parameter: str) -> str:
+    """The column of runs.csv that holds a parameter of the methods."""
+    return PARAMETER_PREFIX + parameter
+
+
+def parameter_columns(columns: Iterable[str]) -> dict[str, str]:
+    """Column -> parameter, of those of ``columns`` that hold a parameter."""
+    return {
+        column: column.removeprefix(PARAMETER_PREFIX)
+        for column in columns
+        if column.startswith(PARAMETER_PREFIX)
+    }
+
+
+def tasks_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """The (dataset, model) of a table in the order in which they occur."""
+    return list(frame[TASK].drop_duplicates().itertuples(index=False, name=None))
+
+
+def of_task(frame: pd.DataFrame, task: tuple[str, str]) -> pd.DataFrame:
+    """The rows of one task."""
+    return frame[(frame["dataset"] == task[0]) & (frame["model"] == task[1])]
+
+
+def require_columns(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    """Check that a table has the columns it is asked for.
+
+    Raises
+    ------
+    ValueError : ``frame``, called ``name``, lacks columns; the message names them.
+    """
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ValueError(f"{name}: missing column(s) {', '.join(missing)}")
+
+
+def require_distinct_runs(runs: pd.DataFrame) -> None:
+    """Check that every run has one row.
+
+    Raises
+    ------
+    ValueError : a run occurs twice; the message names it.
+    """
+    twice = runs.duplicated(RUN)
+    if twice.any():
+        raise ValueError(f"runs: occurs twice: {'/'.join(map(str, runs.loc[twice, RUN].iloc[0]))}")
