@@ -10,7 +10,7 @@ import yaml
 from pipeline.planning import run_table
 
 from benchmarks.make_results import make_attributions
-from ecqx.compression.contract import make_method
+from ecqx.compression.contract import describe_parameters, make_method
 from ecqx.compression.loading import load_method
 from ecqx.results import controls, figures, style, tables
 from ecqx.results.variants import by_variant, variants
@@ -56,10 +56,16 @@ def test_every_configuration_can_be_tabulated_and_drawn(name):
     config = merged(name)
     runs = made_up(config)
     attributions = make_attributions(runs)
-    made = {table.name: table for table in tables.make_all(tables.Collected(runs, attributions))}
+    described = pd.DataFrame(
+        {"method": method} | parameter
+        for method in config["methods"]
+        for parameter in describe_parameters(load_method(ROOT / f"baselines/{method}.py"))
+    )
+    collected = tables.Collected(runs, attributions, methods=described)
+    made = {table.name: table for table in tables.make_all(collected)}
     methods = set(made["summary"].data["method"])
     assert set(config["methods"]) <= methods  # as published, beside its variants
-    names = variants(runs)
+    names = variants(runs, described)
     own = by_variant(runs, names), by_variant(attributions, names)
     metric = config.get("evaluation", {}).get("metrics", ["cosine"])[0]
     for width in style.WIDTHS:

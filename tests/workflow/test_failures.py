@@ -70,7 +70,7 @@ class Method:
 '''
 EXPLAINER = '''
 
-@explainer(source="for the test of the workflow")
+@explainer(label="Breaks on zeros", source="for the test of the workflow")
 def breaks_on_zeros(model, x, target):
     if any(p.ndim > 1 and float((p == 0).float().mean()) > 0.5 for p in model.parameters()):
         raise ValueError("too many zeros")

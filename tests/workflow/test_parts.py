@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 from pipeline.jobs import rows, table_checks
-from pipeline.planning import figure_names, run_table, sources, validation
+from pipeline.planning import run_table, sources, validation
 
 from tests.workflow.conftest import ENVIRONMENT, ROOT
 
@@ -115,15 +115,6 @@ def test_files_that_jobs_share_are_reached_too():
         assert f"workflow/scripts/{name}.py" in reached
         assert "workflow/pipeline/jobs/job.py" in reached
         assert "workflow/pipeline/planning/plan.py" not in reached
-
-
-def test_swept_parameters_are_numbers_of_several_values():
-    points = {
-        "a": {"1": {"bits": 2, "rule": "x", "flag": True}, "2": {"bits": 4, "rule": "y"}},
-        "b": {"1": {"threshold": 0.5, "flag": False}, "2": {"threshold": 0.7, "bits": 3}},
-        "c": {"1": {"once": 1.0}, "2": {"once": 1.0}},
-    }
-    assert figure_names.swept(points) == ["bits", "threshold"]
 
 
 def test_rows_come_back_as_written(tmp_path):

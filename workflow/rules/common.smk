@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(workflow.current_basedir).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
 
+from ecqx.results import keys
 from pipeline import gpus
 from pipeline.planning import environment, figure_names, validation
 from pipeline.planning.plan import Plan

@@ -1,22 +1,7 @@
 # All tables in one process, made of the collected ones; see ecqx/results/tables/. One without anything
 # to show (no masks, no method with matching ...) is written all the same and says so.
 
-TABLE_NAMES = [
-    "summary",
-    "smallest",
-    "operating_points",
-    "equal_size",
-    "equal_accuracy",
-    "comparisons",
-    "hypervolume",
-    "costs",
-    "matching",
-    "closeness",
-    "metric_agreement",
-    "agreement",
-    "sanity",
-    "published",
-]
+TABLE_NAMES = list(keys.TABLES)
 # Where ECQx is run with several sources of relevance, they are compared with each other.
 CONTROLS = ["controls"] if PLAN.tables.settings["controls"] else []
 

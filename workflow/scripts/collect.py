@@ -9,6 +9,8 @@ import yaml
 from pipeline.jobs import rows, table_checks
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
+from ecqx.results.keys import STATUSES
+
 SCHEMAS = Path(__file__).resolve().parents[1] / "schemas/tables.schema.yaml"
 # Tables that every run has a part of, and those that every full-precision network has one of.
 OF_RUNS = ("attributions", "predictions", "layers")
@@ -48,7 +50,7 @@ def main(snakemake) -> None:
         rows.write(table, places.table(table), collected)
     leave_receipt(snakemake, [places.table(name) for name in ("runs", *parts)], tell)
     counts = Counter(row["status"] for row in runs)
-    tell("runs collected: " + ", ".join(f"{counts[status]} {status}" for status in rows.STATUSES))
+    tell("runs collected: " + ", ".join(f"{counts[status]} {status}" for status in STATUSES))
 
 
 if __name__ == "__main__":

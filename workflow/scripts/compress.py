@@ -7,8 +7,8 @@ from pathlib import Path
 from pipeline import receipts
 from pipeline.jobs import points as isolated
 from pipeline.jobs.computing import git_commit, prepare, versions
+from pipeline.jobs.history import write_history
 from pipeline.jobs.job import inputs_of, leave_receipt, open_log, places_of
-from pipeline.jobs.rows import write_history
 
 FILES = ("model.nnc", "run.json", "history.csv")
 # Which point of a job was finished: a receipt of its own, beside what was made.

@@ -22,7 +22,9 @@ class Results:
     def __init__(self, places: Places, settings: dict) -> None:
         self._places, self._settings = places, settings
         self.collected = self.table("runs")
-        names = variants(self.collected)
+        path = places.table("methods")
+        self.methods = files.read(path) if path.is_file() else None
+        names = variants(self.collected, self.methods)
         self.runs = by_variant(self.collected, names)
         attributions = files.read_attributions(places.table("attributions"))
         self.attributions = by_variant(attributions, names)
@@ -31,7 +33,7 @@ class Results:
         return files.read(self._places.table(name))
 
     def by_variant(self, name: str) -> pd.DataFrame:
-        return by_variant(self.table(name), variants(self.collected))
+        return by_variant(self.table(name), variants(self.collected, self.methods))
 
     def gallery(self, task: str, width: str):
         """The gallery of a task, "<dataset>-<model>"."""
@@ -99,7 +101,9 @@ DRAW = {
     "relevance_vs_magnitude": lambda r, _, w: figures.relevance_vs_magnitude(
         r.table("relevance"), w
     ),
-    "sensitivity": lambda r, parameter, w: figures.sensitivity(r.collected, parameter, w),
+    "sensitivity": lambda r, parameter, w: figures.sensitivity(
+        r.collected, parameter, w, methods=r.methods
+    ),
     "training_cost": lambda r, _, w: figures.training_cost(r.runs, w),
     "ranks": lambda r, _, w: figures.ranks(r.runs, w),
     "controls": lambda r, _, w: figures.controls_of_relevance(

@@ -7,6 +7,7 @@ from pipeline.places import Places
 
 from ecqx import page
 from ecqx.evaluation.reference import load_maps
+from ecqx.results import files
 from ecqx.results.variants import by_variant, variants
 
 
@@ -49,7 +50,8 @@ def main(snakemake) -> None:
     require_tables(places, tell)
     # pandas' faster reading may change the last digit; the page hands numbers out again
     runs = pd.read_csv(places.table("runs"), float_precision="round_trip")
-    names = variants(runs)
+    methods = places.table("methods")
+    names = variants(runs, files.read(methods) if methods.is_file() else None)
     found = [gallery(places, task, settings["seed"], runs, names) for task in settings["tasks"]]
     attributions = pd.read_csv(places.table("attributions"))
     galleries = [part for part in found if part is not None]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 from pipeline.jobs.computing import git_commit, prepare, versions
+from pipeline.jobs.history import write_history
 from pipeline.jobs.job import leave_receipt, open_log, places_of
-from pipeline.jobs.rows import write_history
 
 from ecqx.seeding import generator
 from ecqx.tasks import data, models

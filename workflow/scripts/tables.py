@@ -4,7 +4,7 @@ from pipeline.jobs.job import leave_receipt, open_log, places_of, require_tables
 
 from ecqx.results import controls, files, tables
 
-EXTRA = ("predictions", "randomisation")
+EXTRA = ("predictions", "randomisation", "methods")
 
 
 def main(snakemake) -> None:

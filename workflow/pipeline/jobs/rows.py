@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# What tells a run from all others.
-RUN = ("dataset", "model", "method", "point", "seed")
+from ecqx.results.keys import METHOD_COLUMNS, RUN, parameter_column
+
 RUN_COLUMNS = (
     *RUN,
     "bits",
@@ -31,8 +31,6 @@ RUN_COLUMNS = (
     "accuracy_validation_fp32",
     "reason",
 )
-# How a run can end: see :class:`ecqx.compression.run.Outcome`; an evaluation can fail as well.
-STATUSES = ("ok", "diverged", "failed", "skipped")
 # Columns of the other tables, by the name of their file.
 COLUMNS = {
     "attributions": (
@@ -73,9 +71,8 @@ COLUMNS = {
         "n",
     ),
     "skipped": ("dataset", "model", "explainer", "reason"),
-    "methods": ("method", "parameter", "kind", "role", "default", "label"),
+    "methods": METHOD_COLUMNS,
 }
-PARAMETER_PREFIX = "p_"
 
 
 def run_row(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +84,7 @@ def run_row(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, 
     params = record["params"]
     values = {**record, **metrics, "bits": params.get("bits")}
     row = {column: values[column] for column in RUN_COLUMNS}
-    return row | {PARAMETER_PREFIX + name: value for name, value in params.items()}
+    return row | {parameter_column(name): value for name, value in params.items()}
 
 
 def write_runs(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -104,15 +101,6 @@ def write(table: str, path: str | Path, rows: Iterable[Mapping[str, Any]]) -> No
     ValueError: a row has a column that is none of the table's.
     """
     _write(path, COLUMNS[table], rows)
-
-
-def write_history(path: str | Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """A row per epoch; an empty file where nothing was trained."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        if history:
-            writer = csv.DictWriter(file, history[0].keys(), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(history)
 
 
 def read(path: str | Path) -> list[dict[str, str]]:

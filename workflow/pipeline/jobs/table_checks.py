@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from pipeline.jobs.rows import RUN
+from ecqx.results.keys import RUN
 
 
 def check_runs(runs: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ecqx.results import swept
 from pipeline.planning.run_table import Point
 
 Points = Mapping[str, Mapping[str, Point]]
@@ -32,25 +33,12 @@ def figure_names(
         *(["metric_correlations"] if metrics else []),
         "layers",
         "relevance_vs_magnitude",
-        *(f"sensitivity-{parameter}" for parameter in swept(points)),
+        *(f"sensitivity-{parameter}" for parameter in swept.in_points(points)),
         "training_cost",
         "ranks",
         *(["controls"] if controls(points) else []),
         *(f"gallery-{task['dataset']}-{task['model']}" for task in tasks.values()),
     ]
-
-
-def swept(points: Points) -> list[str]:
-    """Numeric parameters that a method has several values of, in the order of the grids."""
-    found = {}
-    for own in points.values():
-        values: dict[str, set] = {}
-        for point in own.values():
-            for parameter, value in point.items():
-                if isinstance(value, int | float) and not isinstance(value, bool):
-                    values.setdefault(parameter, set()).add(value)
-        found |= {parameter: None for parameter, several in values.items() if len(several) > 1}
-    return list(found)
 
 
 def controls(points: Points) -> bool:

@@ -11,6 +11,10 @@ from pipeline import receipts
 
 # Packages of the project -> the folder that they lie in.
 PACKAGES = {"ecqx": ".", "pipeline": "workflow"}
+# From these folders the modules of the evaluation are asked what they declare; none of their
+# functions is called, so what is imported within them does not matter.
+_READ_DECLARATIONS = "ecqx/results/"
+_DECLARE = "ecqx/evaluation/"
 
 
 def reached(root: Path, *files: str) -> list[str]:
@@ -29,12 +33,19 @@ def reached(root: Path, *files: str) -> list[str]:
     sorted paths, relative to ``root`` where they lie below it, with forward slashes
     """
     found: set[Path] = set()
-    open_files = [root / file for file in files]
+    seen: set[tuple[Path, bool]] = set()
+    open_files = [(root / file, True) for file in files]
     while open_files:
-        file = open_files.pop()
-        if file not in found:
-            found.add(file)
-            open_files += _imported(root, file) if file.suffix == ".py" else []
+        file, called = open_files.pop()
+        if (file, called) in seen or (file, True) in seen:
+            continue
+        seen.add((file, called))
+        found.add(file)
+        for other in _imported(root, file, called) if file.suffix == ".py" else []:
+            declared = file.relative_to(root).as_posix().startswith(_READ_DECLARATIONS) and (
+                other.relative_to(root).as_posix().startswith(_DECLARE)
+            )
+            open_files.append((other, called and not declared))
     return sorted(
         (file.relative_to(root) if root in file.parents else file).as_posix() for file in found
     )
@@ -52,8 +63,10 @@ def _digest(file: Path) -> str | None:
 
 
 @functools.cache
-def _imported(root: Path, file: Path) -> list[Path]:
-    names = set(_imported_names(ast.parse(file.read_text("utf-8"), str(file))))
+def _imported(root: Path, file: Path, called: bool) -> list[Path]:
+    """What a file imports, in functions too if they are ``called``."""
+    tree = ast.parse(file.read_text("utf-8"), str(file))
+    names = set(_imported_names(ast.walk(tree) if called else tree.body))
     # importing a.b.c runs the __init__ of a and of a.b too
     for name in list(names):
         parts = name.split(".")
@@ -62,8 +75,8 @@ def _imported(root: Path, file: Path) -> list[Path]:
     return [path for name in sorted(own) for path in _candidates(root, name) if path.is_file()]
 
 
-def _imported_names(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _imported_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

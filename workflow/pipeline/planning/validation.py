@@ -15,16 +15,18 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from ecqx.evaluation import declared
+from ecqx.evaluation.consistency import METRICS
+from ecqx.evaluation.explainers import EXPLAINERS
+from ecqx.evaluation.localisation import LOCALISATIONS
 from ecqx.tasks import own_data
 from ecqx.tasks.own_model import OwnModel
 from pipeline import own
 from pipeline.planning.run_table import expand_grid
 
 _EVALUATION_KINDS = {
-    "explainers": "explainer",
-    "metrics": "metric",
-    "localisation": "localisation",
+    "explainers": EXPLAINERS,
+    "metrics": METRICS,
+    "localisation": LOCALISATIONS,
 }
 _NUMBER = re.compile(r"(?P<mantissa>[+-]?\d+(\.\d*)?)(e(?P<sign>[+-]?)(?P<exponent>\d+))?", re.I)
 
@@ -118,8 +120,8 @@ def _cross_problems(config: Mapping[str, Any], root: Path) -> Iterator[str]:
     yield from _grid_problems(config["grids"])
     yield from _task_problems(config, root / "ecqx/tasks")
     evaluation = config["evaluation"]
-    for key, kind in _EVALUATION_KINDS.items():
-        known = sorted(declared(kind))
+    for key, registered in _EVALUATION_KINDS.items():
+        known = sorted(registered)
         for index, name in enumerate(evaluation[key]):
             if name not in known:
                 yield f"evaluation.{key}[{index}]: got {name!r}, expected {one_of(name, known)}"
