@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ecqx.compression.contract import Compressed, Quantized, check_range, quantizable
+from ecqx.compression.contract import Compressed, Quantized, check_range, parameter, quantizable
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Method:
     ``threshold`` is in units of the tensor's mean magnitude; weights below it become zero.
     """
 
-    threshold: float = 0.7
+    threshold: float = parameter(0.7, label="threshold of magnitude")
 
     def __post_init__(self):
         # Only validation here; the message has to name field, value and range.

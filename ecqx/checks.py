@@ -21,10 +21,12 @@ import torch
 
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.contract import (
+    ROLES,
     CodecQuantized,
     Compressed,
     Quantized,
     content,
+    describe_parameters,
     make_method,
     quantizable,
 )
@@ -49,7 +51,7 @@ def _compress(method: Any, model: torch.nn.Module, task: Task, seed: int = 0) ->
 
 
 def check_declaration(method: Any, model: torch.nn.Module, task: Task) -> None:
-    """A frozen dataclass named Method; every field int, float, str or bool, with a default."""
+    """A frozen dataclass; every field int, float, str or bool, with a default, role and label."""
     cls = type(method)
     _require(dataclasses.is_dataclass(cls), "Method is no dataclass")
     _require(cls.__dataclass_params__.frozen, "Method is no frozen dataclass")
@@ -65,6 +67,17 @@ def check_declaration(method: Any, model: torch.nn.Module, task: Task) -> None:
         _require(
             type(field.default) is kind,
             f"the default of {field.name} is {field.default!r}, expected {kind.__name__}",
+        )
+        label = field.metadata.get("label", "")
+        _require(
+            isinstance(label, str) and "\n" not in label,
+            f"the label of {field.name} is {label!r}, expected one line of text",
+        )
+    for row in describe_parameters(cls):
+        roles = ROLES if row["kind"] in ("int", "float") else ("variant",)
+        _require(
+            row["role"] in roles,
+            f"the role of {row['parameter']} is {row['role']!r}, expected {' or '.join(roles)}",
         )
 
 

@@ -85,6 +85,55 @@ def quantizable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.ndim >= 2}
 
 
+ROLES = ("front", "variant")
+
+
+def parameter(default: Any, *, role: str | None = None, label: str = "") -> Any:
+    """A hyper-parameter, as the field of a method, with what tables and figures make of it.
+
+    Parameters
+    ----------
+    default : int, float, str or bool, the field's default
+    role : "front": its values lead along the method's front; "variant": it says how the method
+        works, and each value has a front of its own. By default numbers lead along the front, and
+        text and booleans make variants, as do fields without this function.
+    label : what an axis calls it, without a unit; by default its name
+
+    Raises
+    ------
+    ValueError : an unknown role
+    """
+    if role is not None:
+        check_choice("role", role, ROLES)
+    metadata = {"label": label} if role is None else {"role": role, "label": label}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def describe_parameters(cls: type) -> list[dict[str, str]]:
+    """The hyper-parameters of a method as rows of text, in the order of its fields.
+
+    Returns
+    -------
+    list of dict : parameter (name), kind ("int", "float", "str" or "bool"), role ("front" or
+        "variant"), default, label (empty: none given), see :func:`parameter`
+    """
+    hints = typing.get_type_hints(cls)
+    return [
+        {
+            "parameter": field.name,
+            "kind": hints[field.name].__name__,
+            "role": field.metadata.get("role", _usual_role(hints[field.name])),
+            "default": str(field.default),
+            "label": field.metadata.get("label", ""),
+        }
+        for field in dataclasses.fields(cls)
+    ]
+
+
+def _usual_role(kind: type) -> str:
+    return "front" if kind in (int, float) else "variant"
+
+
 def check_range(field: str, value: float, low: float, high: float) -> None:
     """For ``__post_init__``: ``ValueError`` naming field, value and range unless it is inside."""
     if not low <= value <= high:

@@ -1,14 +1,14 @@
 """The checks themselves: each deliberately wrong method is caught, and by the right check."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 import torch
 
 from ecqx import checks
 from ecqx.compression.assignment.assigners import Nearest
-from ecqx.compression.contract import Compressed, Quantized, check_range, quantizable
+from ecqx.compression.contract import Compressed, Quantized, check_range, parameter, quantizable
 from ecqx.compression.training import quantize_once, train_quantized
 
 
@@ -40,6 +40,21 @@ class ListField(Correct):
 @dataclass(frozen=True)
 class WrongDefault(Correct):
     lam: float = 1
+
+
+@dataclass(frozen=True)
+class UnknownRole(Correct):
+    lam: float = field(default=1.0, metadata={"role": "axis"})
+
+
+@dataclass(frozen=True)
+class TextAlongTheFront(Correct):
+    window: str = parameter("below", role="front")
+
+
+@dataclass(frozen=True)
+class LabelOfTwoLines(Correct):
+    lam: float = parameter(1.0, label="weight of\nthe rate")
 
 
 @dataclass(frozen=True)
@@ -175,6 +190,9 @@ WRONG = [
     (NotFrozen, "declaration", "no frozen dataclass"),
     (ListField, "declaration", "field layers is"),
     (WrongDefault, "declaration", "the default of lam is 1, expected float"),
+    (UnknownRole, "declaration", "the role of lam is 'axis', expected front or variant"),
+    (TextAlongTheFront, "declaration", "the role of window is 'front', expected variant"),
+    (LabelOfTwoLines, "declaration", "the label of lam is .*, expected one line of text"),
     (NoValidation, "validation", "bits = -1000000000 is accepted"),
     (VagueValidation, "validation", "names not both: bad value"),
     (SkipsEverything, "applies", "not today"),

@@ -8,7 +8,7 @@ another scale than in the authors' experiments: compare fronts, not single value
 from dataclasses import dataclass
 
 from ecqx.compression.assignment.assigners import EntropyConstrained
-from ecqx.compression.contract import Compressed, check_range, quantizable
+from ecqx.compression.contract import Compressed, check_range, parameter, quantizable
 from ecqx.compression.training import Penalty, train_quantized
 
 
@@ -16,8 +16,8 @@ from ecqx.compression.training import Penalty, train_quantized
 class ECQ:
     """Cheapest level under squared distance plus lam times code length."""
 
-    bits: int = 4
-    lam: float = 0.1
+    bits: int = parameter(4, label="bits per weight")
+    lam: float = parameter(0.1, label="λ: weight of the entropy term")
 
     def __post_init__(self):
         check_range("bits", self.bits, 2, 8)

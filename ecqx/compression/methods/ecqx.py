@@ -12,7 +12,13 @@ from ecqx.attribution.weight_relevance import STARTS
 from ecqx.compression.assignment.assigners import RelevanceConstrained
 from ecqx.compression.assignment.by_relevance import WINDOWS, Window
 from ecqx.compression.assignment.relevance_sources import RELEVANCE_OF, SOURCES, relevance_source
-from ecqx.compression.contract import Compressed, check_choice, check_range, quantizable
+from ecqx.compression.contract import (
+    Compressed,
+    check_choice,
+    check_range,
+    parameter,
+    quantizable,
+)
 from ecqx.compression.training import Penalty, train_quantized
 
 
@@ -27,14 +33,14 @@ class ECQx:
     the rest is how LRP propagates.
     """
 
-    bits: int = 4
-    lam: float = 0.1
-    p: float = 0.1
+    bits: int = parameter(4, label="bits per weight")
+    lam: float = parameter(0.1, label="λ: weight of the entropy term")
+    p: float = parameter(0.1, role="variant", label="p: window of sparsity")
     window: str = "below"
-    rho: float = 2.0
+    rho: float = parameter(2.0, role="variant")
     relevance: str = "lrp"
-    momentum: float = 0.1
-    relevance_interval: int = 1
+    momentum: float = parameter(0.1, role="variant")
+    relevance_interval: int = parameter(1, role="variant")
     relevance_of: str = "quantized"
     composite: str = "epsilon_plus_flat"
     batch_norm: str = "merge"

@@ -8,7 +8,7 @@ the feature map, each unit a position of its own.
 
 from dataclasses import dataclass
 
-from ecqx.compression.contract import Compressed, check_choice, check_range
+from ecqx.compression.contract import Compressed, check_choice, check_range, parameter
 from ecqx.compression.methods.matching import VARIANTS, AttributionMatching
 
 
@@ -26,10 +26,10 @@ class WCAM:
     the teacher's channels that ``sswa`` leaves out of each step, and means nothing to the others.
     """
 
-    gamma: float = 100.0
+    gamma: float = parameter(100.0, role="variant", label="γ: weight of the matching")
     variant: str = "swa"
     layers: str = ""
-    dropped: float = 0.3
+    dropped: float = parameter(0.3, role="variant")
 
     def __post_init__(self):
         super().__post_init__()
