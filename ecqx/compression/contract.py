@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,17 @@ from torch import Tensor
 
 
 class Diverged(Exception):
-    """Training left the finite numbers. A result, not a crash: the point is recorded as such."""
+    """Training left the finite numbers. A result, not a crash: the point is recorded as such.
+
+    Parameters
+    ----------
+    message : which number became what, and when
+    history : one dict per epoch that was finished before
+    """
+
+    def __init__(self, message: str, history: Sequence[dict[str, float]] = ()) -> None:
+        super().__init__(message)
+        self.history = list(history)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,27 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import numbers
+import sys
 import time
+import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ecqx.compression.artefact import bitstream
-from ecqx.compression.contract import Diverged, content, make_method, quantizable
+from ecqx.compression.contract import (
+    CodecQuantized,
+    Compressed,
+    Diverged,
+    Quantized,
+    content,
+    make_method,
+    quantizable,
+)
 from ecqx.compression.peak_memory import PeakMemory
 from ecqx.seeding import generator, global_seed
 from ecqx.tasks.task import Task
@@ -25,14 +37,16 @@ class Outcome:
 
     Attributes
     ----------
-    status : "ok", "diverged" (training or the network left the finite numbers) or "skipped" (the
-        method does not apply, for the ``reason`` it gave)
+    status : "ok"; "diverged": training or the network left the finite numbers; "failed": the method
+        raised, or broke its contract, or its process died; "skipped": the method does not apply
+    reason : one line, empty if ok
     artefact : the bitstream; empty unless ok
-    params : all hyper-parameters, defaults included
-    history : one dict per epoch
+    params : all hyper-parameters, defaults included; of a failed point as given, where the method
+        refused them
+    history : one dict per epoch, up to where the point diverged or failed
     epoch : the epoch chosen on validation, None without training
     train_s : seconds that the method took: of processor time on the CPU, which other jobs beside
-        it do not lengthen; of the clock on a GPU
+        it do not lengthen; of the clock on a GPU; NaN where it did not get that far
     peak_memory_bytes : largest memory of the process meanwhile, resident or of the GPU, see
         :class:`ecqx.compression.peak_memory.PeakMemory`; None if unknown
     """
@@ -63,20 +77,77 @@ def compress_point(
     model : full-precision network; it stays as it is
     seed_parts : what all randomness of the run derives from, see :mod:`ecqx.seeding`
 
+    Returns
+    -------
+    Outcome : of status "ok", "diverged" or "skipped"
+
     Raises
     ------
-    ValueError: hyper-parameters the method refuses, or a network with a buffer that the bitstream
-        cannot carry (integers of two or more dimensions, floats of 5000 or more).
-    TypeError: the method returned something else than its contract says.
+    ValueError : hyper-parameters the method refuses, or a network or result with a value that the
+        bitstream cannot carry (see :func:`ecqx.compression.artefact.bitstream.encode`)
+    TypeError : the method returned something other than its contract says
     """
+    return _compress(method_class, params, model, task, seed_parts, _Progress(dict(params)))
+
+
+def attempt_point(
+    method_class: type,
+    params: Mapping[str, Any],
+    model: torch.nn.Module,
+    task: Task,
+    seed_parts: tuple[str | int, ...],
+) -> Outcome:
+    """As :func:`compress_point`, but whatever it would raise becomes an outcome.
+
+    The status is then "failed" and the reason names the exception, whose traceback goes to standard
+    error. Only what ends the process passes through (``KeyboardInterrupt``, ``SystemExit``).
+    """
+    progress = _Progress(dict(params))
+    try:
+        return _compress(method_class, params, model, task, seed_parts, progress)
+    except Exception as error:  # a method may raise anything
+        traceback.print_exception(error, file=sys.stderr)
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        return Outcome(
+            "failed", reason, b"", progress.params, progress.history, None, *progress.spent
+        )
+
+
+def lost_point(method_class: type, params: Mapping[str, Any], reason: str) -> Outcome:
+    """The failed outcome of a point whose process died, of which nothing but ``reason`` is left."""
+    try:
+        effective = dataclasses.asdict(make_method(method_class, params))
+    except Exception:  # a method may raise anything
+        effective = dict(params)
+    return Outcome("failed", reason, b"", effective, [], None, math.nan, None)
+
+
+@dataclass
+class _Progress:
+    """What is known of a point by the time it fails."""
+
+    params: dict[str, Any]
+    history: list[dict[str, float]] = field(default_factory=list)
+    spent: tuple[float, int | None] = (math.nan, None)  # seconds, bytes
+
+
+def _compress(
+    method_class: type,
+    params: Mapping[str, Any],
+    model: torch.nn.Module,
+    task: Task,
+    seed_parts: tuple[str | int, ...],
+    progress: _Progress,
+) -> Outcome:
     method = make_method(method_class, params)
-    effective = dataclasses.asdict(method)
+    progress.params = dataclasses.asdict(method)
     reason = method.skip(task) if hasattr(method, "skip") else None
     if reason is not None:
-        return Outcome("skipped", reason, b"", effective, [], None, math.nan, None)
+        return Outcome("skipped", reason, b"", progress.params, [], None, *progress.spent)
     # What no method alters has to fit into the bitstream: better known before than after training.
     own = quantizable(model)
     bitstream.encode({k: v for k, v in model.state_dict().items() if k not in own})
+    compressed, diverged = None, ""
     rng = generator(*seed_parts)
     memory = PeakMemory(task.device)
     clock = time.process_time if task.device.type == "cpu" else time.perf_counter
@@ -86,17 +157,45 @@ def compress_point(
         # from depending on which points ran before it in the same process.
         with global_seed(generator("global", *seed_parts)):
             compressed = method.compress(copy.deepcopy(model), task, rng)
+        history = getattr(compressed, "history", [])
     except Diverged as error:
-        spent = (clock() - start, memory.bytes())
-        return Outcome("diverged", str(error), b"", effective, [], None, *spent)
-    spent = (clock() - start, memory.bytes())
-    check_complete(compressed, model)
-    for name, entry in compressed.tensors.items():
-        if isinstance(entry, torch.Tensor) and not bool(entry.isfinite().all()):
-            reason = f"{name} is not finite"
-            return Outcome("diverged", reason, b"", effective, compressed.history, None, *spent)
+        diverged, history = str(error) or "no reason given", error.history
+    finally:
+        progress.spent = (clock() - start, memory.bytes())
+    _check_history(history)
+    progress.history = history
+    if not diverged:
+        check_complete(compressed, model)
+        diverged = _not_finite(compressed)
+    if diverged:
+        return Outcome("diverged", diverged, b"", progress.params, history, None, *progress.spent)
     artefact = bitstream.encode(compressed.tensors)
-    return Outcome("ok", "", artefact, effective, compressed.history, compressed.epoch, *spent)
+    return Outcome("ok", "", artefact, progress.params, history, compressed.epoch, *progress.spent)
+
+
+def _not_finite(compressed: Compressed) -> str:
+    """Which tensor or step is not finite, or stands for weights that are not; empty if none."""
+    for name, entry in compressed.tensors.items():
+        if not bool(content(entry).isfinite().all()):
+            return f"{name} is not finite"
+        if isinstance(entry, Quantized):
+            if not math.isfinite(entry.step):
+                return f"the step of {name} is {entry.step}"
+            if not bool(entry.dequantize().isfinite().all()):
+                return f"{name} leaves the range of float32, its step is {entry.step}"
+    return ""
+
+
+def _check_history(history: Any) -> None:
+    """``TypeError`` unless it can be written as a table of numbers, one row per epoch."""
+    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+        raise TypeError("history is no list of dicts, expected one dict per epoch")
+    for row in history:
+        if row.keys() != history[0].keys():
+            raise TypeError("the rows of history differ in their keys")
+        for key, value in row.items():
+            if not isinstance(value, numbers.Real):
+                raise TypeError(f"history: {key} is {type(value).__name__}, expected a number")
 
 
 def check_complete(compressed: Any, model: torch.nn.Module) -> None:
@@ -106,12 +205,26 @@ def check_complete(compressed: Any, model: torch.nn.Module) -> None:
         raise TypeError(f"compress returned {type(compressed).__name__}, expected Compressed")
     own = model.state_dict()
     if set(tensors) != set(own):
-        differing = ", ".join(sorted(set(tensors) ^ set(own)))
+        differing = ", ".join(sorted(map(str, set(tensors) ^ set(own))))
         raise TypeError(f"Compressed.tensors and the model's state dict differ in: {differing}")
     for name, entry in tensors.items():
+        if not isinstance(entry, (Tensor, Quantized, CodecQuantized)):
+            raise TypeError(
+                f"Compressed.tensors[{name!r}] is {type(entry).__name__}, expected a Tensor, "
+                "Quantized or CodecQuantized"
+            )
         tensor = content(entry)
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"Compressed.tensors[{name!r}] holds {type(tensor).__name__}, expected a Tensor"
+            )
         if tensor.shape != own[name].shape:
             raise TypeError(
                 f"Compressed.tensors[{name!r}] has shape {tuple(tensor.shape)}, "
                 f"the model {tuple(own[name].shape)}"
+            )
+        if isinstance(entry, Quantized) and not isinstance(entry.step, numbers.Real):
+            raise TypeError(
+                f"Compressed.tensors[{name!r}] has a step that is {type(entry.step).__name__}, "
+                "expected a float"
             )

@@ -103,7 +103,7 @@ def train_quantized(
             losses = [training.step(task.loss, x, y, penalty) for x, y in task.batches(rng)]
             train_loss = float(torch.stack(losses).mean())
             if not math.isfinite(train_loss):
-                raise Diverged(f"the training loss became {train_loss} in epoch {epoch}")
+                raise Diverged(f"the training loss became {train_loss} in epoch {epoch}", history)
             logits = predict(model, task.validation.x)
             score = task.score(logits, task.validation.y)
             validation_loss = float(task.loss(logits, task.validation.y))

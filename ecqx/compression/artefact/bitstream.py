@@ -48,6 +48,10 @@ def encode(tensors: Mapping[str, Tensor | Quantized | CodecQuantized]) -> bytes:
         if isinstance(entry, Quantized):
             if entry.codes.ndim < 2:
                 raise ValueError(f"{name}: quantized weights need two or more dimensions")
+            if entry.codes.is_floating_point():
+                raise ValueError(f"{name}: codes are {entry.codes.dtype}, expected integers")
+            if not entry.step > 0:
+                raise ValueError(f"{name}: the step is {entry.step}, expected one above 0")
             parameters[name] = _integers(name, entry.codes)
             steps += struct.pack("<f", entry.step)
         elif isinstance(entry, CodecQuantized):
