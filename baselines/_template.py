@@ -27,8 +27,8 @@ class Method:
         # Only validation here; the message has to name field, value and range.
         check_range("threshold", self.threshold, 0.0, 10.0)
 
-    def skip(self, task) -> str | None:
-        """A reason why the method does not apply to the task, or None. May be left out."""
+    def skip(self, model, task) -> str | None:
+        """Why the method does not apply to the full-precision model, or None. May be left out."""
         return None
 
     def compress(self, model, task, rng) -> Compressed:

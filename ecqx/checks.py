@@ -31,7 +31,7 @@ from ecqx.compression.contract import (
     quantizable,
 )
 from ecqx.compression.loading import load_method
-from ecqx.compression.run import check_complete
+from ecqx.compression.run import check_complete, check_reason
 from ecqx.seeding import generator
 from ecqx.tasks.data import Split
 from ecqx.tasks.task import Budget, Task, predict
@@ -99,8 +99,12 @@ def check_validation(method: Any, model: torch.nn.Module, task: Task) -> None:
 
 
 def check_applies(method: Any, model: torch.nn.Module, task: Task) -> None:
-    """``skip``, where there is one, does not skip a plain convolutional network."""
-    reason = method.skip(task) if hasattr(method, "skip") else None
+    """``skip``, where there is one, returns None on a plain convolutional network."""
+    reason = method.skip(copy.deepcopy(model), task) if hasattr(method, "skip") else None
+    try:
+        check_reason(reason)
+    except TypeError as error:
+        raise ContractError(str(error)) from error
     _require(reason is None, f"skips a plain convolutional classification task: {reason}")
 
 
@@ -149,6 +153,16 @@ def check_model_unaltered(method: Any, model: torch.nn.Module, task: Task) -> No
     given = copy.deepcopy(model)
     data = [t.clone() for t in (task.train.x, task.train.y, task.validation.x, task.validation.y)]
     hooks = _hook_count(given)
+    if hasattr(method, "skip"):
+        weights = copy.deepcopy(given.state_dict())
+        method.skip(given, task)
+        own = given.state_dict()
+        _require(
+            own.keys() == weights.keys()
+            and all(torch.equal(own[n], w) for n, w in weights.items()),
+            "skip altered the model",
+        )
+        _require(_hook_count(given) == hooks, "skip left hooks on the model")
     result = method.compress(given, task, generator("check", 0))
     after = (task.train.x, task.train.y, task.validation.x, task.validation.y)
     _require(all(map(torch.equal, data, after)), "the task's data were altered")

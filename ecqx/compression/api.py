@@ -116,6 +116,8 @@ def compress(
     )
     task = task.to(device_of(model, splits[0].x.device))
     outcome = compress_point(ECQx, options, model, task, ("compress", seed))
+    if outcome.status == "skipped":
+        raise ValueError(outcome.reason)
     if outcome.status != "ok":
         raise RuntimeError(f"compression {outcome.status}: {outcome.reason}")
     state = bitstream.decode(outcome.artefact)

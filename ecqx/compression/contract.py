@@ -2,7 +2,7 @@
 
 A method is one file with one class ``Method``: a frozen dataclass whose fields are all its
 hyper-parameters, typed and with defaults, whose ``__post_init__`` only validates. It offers
-``compress(model, task, rng) -> Compressed`` and optionally ``skip(task) -> reason or None``.
+``compress(model, task, rng) -> Compressed`` and optionally ``skip(model, task) -> reason or None``.
 """
 
 from __future__ import annotations

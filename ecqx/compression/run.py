@@ -141,7 +141,8 @@ def _compress(
 ) -> Outcome:
     method = make_method(method_class, params)
     progress.params = dataclasses.asdict(method)
-    reason = method.skip(task) if hasattr(method, "skip") else None
+    reason = method.skip(copy.deepcopy(model), task) if hasattr(method, "skip") else None
+    check_reason(reason)
     if reason is not None:
         return Outcome("skipped", reason, b"", progress.params, [], None, *progress.spent)
     # What no method alters has to fit into the bitstream: better known before than after training.
@@ -196,6 +197,12 @@ def _check_history(history: Any) -> None:
         for key, value in row.items():
             if not isinstance(value, numbers.Real):
                 raise TypeError(f"history: {key} is {type(value).__name__}, expected a number")
+
+
+def check_reason(reason: Any) -> None:
+    """``TypeError`` unless what ``skip`` returned is None or says why."""
+    if reason is not None and not (isinstance(reason, str) and reason.strip()):
+        raise TypeError(f"skip returned {reason!r}, expected None or the reason as text")
 
 
 def check_complete(compressed: Any, model: torch.nn.Module) -> None:

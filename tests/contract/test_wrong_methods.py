@@ -74,8 +74,32 @@ class VagueValidation(Correct):
 
 @dataclass(frozen=True)
 class SkipsEverything(Correct):
-    def skip(self, task):
+    def skip(self, model, task):
         return "not today"
+
+
+@dataclass(frozen=True)
+class SkipsWithoutAReason(Correct):
+    def skip(self, model, task):
+        return ""
+
+
+@dataclass(frozen=True)
+class SkipsByABoolean(Correct):
+    def skip(self, model, task):
+        return False
+
+
+@dataclass(frozen=True)
+class AltersTheModelInSkip(Correct):
+    def skip(self, model, task):
+        torch.nn.init.zeros_(model[0].weight)
+
+
+@dataclass(frozen=True)
+class LeavesAHookInSkip(Correct):
+    def skip(self, model, task):
+        model[0].register_forward_hook(lambda *_: None)
 
 
 @dataclass(frozen=True)
@@ -196,6 +220,10 @@ WRONG = [
     (NoValidation, "validation", "bits = -1000000000 is accepted"),
     (VagueValidation, "validation", "names not both: bad value"),
     (SkipsEverything, "applies", "not today"),
+    (SkipsWithoutAReason, "applies", "skip returned '', expected None or the reason as text"),
+    (SkipsByABoolean, "applies", "skip returned False, expected None or the reason as text"),
+    (AltersTheModelInSkip, "model_unaltered", "skip altered the model"),
+    (LeavesAHookInSkip, "model_unaltered", "skip left hooks"),
     (ReturnsTheModel, "result", "returned Sequential, not Compressed"),
     (LeavesATensorOut, "result", "differ in: 7.bias"),
     (LeavesAWeightAsItIs, "result", "0.weight is Tensor"),

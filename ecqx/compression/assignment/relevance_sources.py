@@ -25,6 +25,7 @@ RelevanceSource = Callable[
 ]
 
 SOURCES = ("lrp", "magnitude", "gradient", "fisher", "shuffled", "constant")
+NEEDS_RULES = ("lrp", "shuffled")  # of LRP, for every layer
 RELEVANCE_OF = ("quantized", "shadow")
 
 

@@ -7,11 +7,16 @@ so that the sparsity stays inside its window; ``lam`` is relative per tensor as 
 
 from dataclasses import dataclass
 
-from ecqx.attribution.lrp import BATCH_NORM, COMPOSITES
+from ecqx.attribution.lrp import BATCH_NORM, COMPOSITES, check_rules
 from ecqx.attribution.weight_relevance import STARTS
 from ecqx.compression.assignment.assigners import RelevanceConstrained
 from ecqx.compression.assignment.by_relevance import WINDOWS, Window
-from ecqx.compression.assignment.relevance_sources import RELEVANCE_OF, SOURCES, relevance_source
+from ecqx.compression.assignment.relevance_sources import (
+    NEEDS_RULES,
+    RELEVANCE_OF,
+    SOURCES,
+    relevance_source,
+)
 from ecqx.compression.contract import (
     Compressed,
     check_choice,
@@ -59,6 +64,16 @@ class ECQx:
         check_choice("composite", self.composite, tuple(COMPOSITES))
         check_choice("batch_norm", self.batch_norm, BATCH_NORM)
         check_choice("start", self.start, STARTS)
+
+    def skip(self, model, task) -> str | None:
+        """Relevance by LRP needs a rule for every layer."""
+        if self.relevance not in NEEDS_RULES:
+            return None
+        try:
+            check_rules(model)
+        except ValueError as error:
+            return f"{error}; relevance: gradient needs no rules"
+        return None
 
     def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
         """See the contract; ``penalty`` is an addition to the training loss."""

@@ -1,4 +1,5 @@
 import builtins
+import copy
 import dataclasses
 import math
 import pickle
@@ -63,7 +64,9 @@ class Poisoned:
 
 @dataclasses.dataclass(frozen=True)
 class Picky:
-    def skip(self, task):
+    def skip(self, model, task):
+        with torch.no_grad():
+            model[0].weight.zero_()
         return "needs video"
 
     def compress(self, model, task, rng):
@@ -79,8 +82,10 @@ class Picky:
     ],
 )
 def test_points_without_an_artefact(method, status, reason, small_cnn, small_task):
+    before = copy.deepcopy(small_cnn.state_dict())
     outcome = compress_point(method, {}, small_cnn, small_task, PARTS)
     assert (outcome.status, outcome.reason, outcome.artefact) == (status, reason, b"")
+    assert all(torch.equal(before[k], v) for k, v in small_cnn.state_dict().items())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +176,12 @@ def returning(result):
     return Returning
 
 
+def skipping(reason):
+    return dataclasses.make_dataclass(
+        "Skipping", [("bits", int, 4)], frozen=True, namespace={"skip": lambda *_: reason}
+    )
+
+
 def raising(error, where="compress"):
     def fail(self, *_):
         raise error
@@ -185,6 +196,8 @@ def raising(error, where="compress"):
     [
         (raising(TypeError("one\ntwo")), "TypeError: one two", []),
         (raising(MemoryError()), "MemoryError", []),
+        (skipping(""), "TypeError: skip returned '', expected None or the reason as text", []),
+        (skipping(True), "TypeError: skip returned True, expected None or the reason as text", []),
         (raising(KeyError("x"), "skip"), "KeyError: 'x'", []),
         (returning(None), "TypeError: compress returned NoneType, expected Compressed", []),
         (returning(Compressed({}, [{"epoch": 1}], 1)), "TypeError: Compressed.tensors", [1]),
