@@ -1,4 +1,4 @@
-"""The contract of a compression method, as checks that anyone runs on a method of their own.
+"""The contract of a compression method (:class:`ecqx.compression.contract.Method`), as checks.
 
 ``python -m ecqx.checks baselines/mine.py`` runs all of them on a small network and data set.
 Each check is a function ``check(method, model, task)`` that returns nothing or raises
@@ -24,6 +24,7 @@ from ecqx.compression.contract import (
     ROLES,
     CodecQuantized,
     Compressed,
+    Method,
     Quantized,
     content,
     describe_parameters,
@@ -46,11 +47,11 @@ def _require(condition: bool, message: str) -> None:
         raise ContractError(message)
 
 
-def _compress(method: Any, model: torch.nn.Module, task: Task, seed: int = 0) -> Compressed:
+def _compress(method: Method, model: torch.nn.Module, task: Task, seed: int = 0) -> Compressed:
     return method.compress(copy.deepcopy(model), task, generator("check", seed))
 
 
-def check_declaration(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_declaration(method: Method, model: torch.nn.Module, task: Task) -> None:
     """A frozen dataclass; every field int, float, str or bool, with a default, role and label."""
     cls = type(method)
     _require(dataclasses.is_dataclass(cls), "Method is no dataclass")
@@ -81,7 +82,7 @@ def check_declaration(method: Any, model: torch.nn.Module, task: Task) -> None:
         )
 
 
-def check_validation(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_validation(method: Method, model: torch.nn.Module, task: Task) -> None:
     """Every numeric field refuses an absurd value with a ValueError naming field and value."""
     for field in dataclasses.fields(method):
         if type(field.default) not in (int, float):
@@ -98,7 +99,7 @@ def check_validation(method: Any, model: torch.nn.Module, task: Task) -> None:
             raise ContractError(f"{field.name} = {absurd} is accepted, expected a ValueError")
 
 
-def check_applies(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_applies(method: Method, model: torch.nn.Module, task: Task) -> None:
     """``skip``, where there is one, returns None on a plain convolutional network."""
     reason = method.skip(copy.deepcopy(model), task) if hasattr(method, "skip") else None
     try:
@@ -108,7 +109,7 @@ def check_applies(method: Any, model: torch.nn.Module, task: Task) -> None:
     _require(reason is None, f"skips a plain convolutional classification task: {reason}")
 
 
-def check_result(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_result(method: Method, model: torch.nn.Module, task: Task) -> None:
     """The result covers the model's state dict; every weight is quantized, on finite numbers."""
     result = _compress(method, model, task)
     _require(isinstance(result, Compressed), f"returned {type(result).__name__}, not Compressed")
@@ -133,7 +134,7 @@ def check_result(method: Any, model: torch.nn.Module, task: Task) -> None:
             _require(bool(entry.isfinite().all()), f"{name} is not finite")
 
 
-def check_decodes(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_decodes(method: Method, model: torch.nn.Module, task: Task) -> None:
     """The bitstream decodes to the very weights, and to a network that predicts."""
     result = _compress(method, model, task)
     decoded = bitstream.decode(bitstream.encode(result.tensors))
@@ -148,7 +149,7 @@ def check_decodes(method: Any, model: torch.nn.Module, task: Task) -> None:
     _require(bool(logits.isfinite().all()), "the decoded network's outputs are not finite")
 
 
-def check_model_unaltered(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_model_unaltered(method: Method, model: torch.nn.Module, task: Task) -> None:
     """Nothing outside the given copy changes: neither the task's data nor a shared tensor."""
     given = copy.deepcopy(model)
     data = [t.clone() for t in (task.train.x, task.train.y, task.validation.x, task.validation.y)]
@@ -178,7 +179,7 @@ def check_model_unaltered(method: Any, model: torch.nn.Module, task: Task) -> No
         )
 
 
-def check_reproducible(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_reproducible(method: Method, model: torch.nn.Module, task: Task) -> None:
     """The same rng gives the same bytes, whatever the global generators hold."""
     streams = []
     for seed in (1, 2):
@@ -187,7 +188,7 @@ def check_reproducible(method: Any, model: torch.nn.Module, task: Task) -> None:
     _require(streams[0] == streams[1], "two runs with the same rng give different bitstreams")
 
 
-def check_budget(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_budget(method: Method, model: torch.nn.Module, task: Task) -> None:
     """At most ``task.budget.epochs`` passes over the training data; history has a row for each."""
     epochs = task.budget.epochs
     counted = _CountingTask(**{f.name: getattr(task, f.name) for f in dataclasses.fields(task)})
@@ -229,7 +230,7 @@ def _hook_count(model: torch.nn.Module) -> int:
     )
 
 
-CHECKS: dict[str, Callable[[Any, torch.nn.Module, Task], None]] = {
+CHECKS: dict[str, Callable[[Method, torch.nn.Module, Task], None]] = {
     check.__name__.removeprefix("check_"): check
     for check in (
         check_declaration,
@@ -271,7 +272,7 @@ def example() -> tuple[torch.nn.Module, Task]:
     return model, task
 
 
-def check_method(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_method(method: Method, model: torch.nn.Module, task: Task) -> None:
     """All checks, in order; the first that fails raises :class:`ContractError`."""
     for check in CHECKS.values():
         check(method, model, task)

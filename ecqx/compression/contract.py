@@ -1,20 +1,17 @@
-"""What a compression method gets, what it returns, and how its hyper-parameters are checked.
-
-A method is one file with one class ``Method``: a frozen dataclass whose fields are all its
-hyper-parameters, typed and with defaults, whose ``__post_init__`` only validates. It offers
-``compress(model, task, rng) -> Compressed`` and optionally ``skip(model, task) -> reason or None``.
-"""
+"""The contract of a compression method: :class:`Method`, and what it is given and returns."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from ecqx.tasks.task import Task
 
 
 class Diverged(Exception):
@@ -83,6 +80,66 @@ class Compressed:
     epoch: int | None = None
 
 
+Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""An addition to the training loss: (x, y, logits) -> scalar, called after the forward pass."""
+
+
+class Method(Protocol):
+    """The contract of a compression method. ``python -m ecqx.checks FILE`` checks it.
+
+    One method is one file, known by its name, with one class ``Method`` and a module docstring that
+    names the source and the deviations from it. The class need not inherit from this one.
+
+    **Hyper-parameters** are the fields of the class, a frozen dataclass: int, float, str or bool,
+    each with a default. :func:`parameter` says of a field whether it leads along the method's front
+    or makes a variant, and what an axis calls it. ``__post_init__`` only validates: a value out of
+    range is a ``ValueError`` that names field, value and range (:func:`check_range`,
+    :func:`check_choice`).
+
+    **May be left out:** ``skip(model, task) -> str | None``, asked before anything is trained. It
+    returns the reason why the method does not apply to this full-precision network or task, and the
+    point is recorded as skipped; None means that it applies. Neither network nor task is altered.
+
+    **Randomness** comes from ``rng`` alone: the same seed gives the same bytes. ``rng`` orders the
+    data, by way of ``task.batches(rng)`` or :func:`ecqx.compression.training.train_quantized`; what
+    a method draws beyond that comes from a generator of its own, made from ``rng.initial_seed()``,
+    so that all methods see the same minibatches.
+
+    **Budget:** at most ``task.budget.epochs`` passes over ``task.train``, with one row of history
+    each. ``task.validation`` decides on the epoch. A task has no test data, and a method does not
+    measure size, accuracy or time: the benchmark does, on the decoded bitstream.
+
+    **Failure:** numbers that stop being finite are :class:`Diverged`, raised with the history so
+    far; a result with such numbers counts as diverged too. Any other exception, and any result that
+    breaks this contract or does not fit into a bitstream, is recorded as a failed point.
+
+    **Trained methods** hand ``train_quantized`` an
+    :class:`ecqx.compression.assignment.assigners.Assigner`, the part of the training that is their
+    own. For a penalty to be laid over it, as :class:`ecqx.compression.methods.wcam.WCAM` does,
+    ``compress`` takes a further argument ``penalty: Penalty | None = None`` and passes it on.
+    """
+
+    def compress(self, model: torch.nn.Module, task: Task, rng: torch.Generator) -> Compressed:
+        """Compress a network.
+
+        Parameters
+        ----------
+        model : full-precision network, a copy that may be altered; it has no hooks when this
+            returns
+        task : training and validation data, loss, score, batches and budget; it is not altered
+        rng : source of all randomness
+
+        Returns
+        -------
+        Compressed : every tensor of the model's state dict, each parameter of two or more
+            dimensions (:func:`quantizable`) quantized, in memory of its own
+
+        Raises
+        ------
+        Diverged : numbers stopped being finite
+        """
+
+
 def content(entry: Tensor | Quantized | CodecQuantized) -> Tensor:
     """The one tensor that an entry of :attr:`Compressed.tensors` holds."""
     if isinstance(entry, Quantized):
@@ -119,7 +176,7 @@ def parameter(default: Any, *, role: str | None = None, label: str = "") -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def describe_parameters(cls: type) -> list[dict[str, str]]:
+def describe_parameters(cls: type[Method]) -> list[dict[str, str]]:
     """The hyper-parameters of a method as rows of text, in the order of its fields.
 
     Returns
@@ -159,7 +216,7 @@ def check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
 _TYPE_NAMES = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 
 
-def make_method(cls: type, params: Mapping[str, Any]) -> Any:
+def make_method(cls: type[Method], params: Mapping[str, Any]) -> Method:
     """Build a method from untyped parameters, as they come from a configuration file.
 
     Integers are accepted for float fields; nothing else is converted.

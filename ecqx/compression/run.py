@@ -21,6 +21,7 @@ from ecqx.compression.contract import (
     CodecQuantized,
     Compressed,
     Diverged,
+    Method,
     Quantized,
     content,
     make_method,
@@ -62,7 +63,7 @@ class Outcome:
 
 
 def compress_point(
-    method_class: type,
+    method_class: type[Method],
     params: Mapping[str, Any],
     model: torch.nn.Module,
     task: Task,
@@ -91,7 +92,7 @@ def compress_point(
 
 
 def attempt_point(
-    method_class: type,
+    method_class: type[Method],
     params: Mapping[str, Any],
     model: torch.nn.Module,
     task: Task,
@@ -113,7 +114,7 @@ def attempt_point(
         )
 
 
-def lost_point(method_class: type, params: Mapping[str, Any], reason: str) -> Outcome:
+def lost_point(method_class: type[Method], params: Mapping[str, Any], reason: str) -> Outcome:
     """The failed outcome of a point whose process died, of which nothing but ``reason`` is left."""
     try:
         effective = dataclasses.asdict(make_method(method_class, params))
@@ -132,7 +133,7 @@ class _Progress:
 
 
 def _compress(
-    method_class: type,
+    method_class: type[Method],
     params: Mapping[str, Any],
     model: torch.nn.Module,
     task: Task,

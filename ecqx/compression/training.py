@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from ecqx.compression.assignment.assigners import Assigner
-from ecqx.compression.contract import Compressed, Diverged, Quantized, quantizable
+from ecqx.compression.contract import Compressed, Diverged, Penalty, Quantized, quantizable
 from ecqx.seeding import global_seed
 from ecqx.tasks.task import Loss, Task, predict
-
-Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class QuantizedTraining:

@@ -26,7 +26,14 @@ from ecqx.compression.assignment.relevance_sources import RelevanceSource
 
 
 class Assigner(Protocol):
-    """What quantization-aware training needs to know of a method."""
+    """What quantization-aware training needs to know of a method.
+
+    Part of the contract of trained methods, see :class:`ecqx.compression.contract.Method`.
+
+    Attributes
+    ----------
+    grids : by name of the weight, its grid; read after each call of ``codes``
+    """
 
     grids: dict[str, Grid]
 

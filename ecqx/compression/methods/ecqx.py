@@ -19,12 +19,13 @@ from ecqx.compression.assignment.relevance_sources import (
 )
 from ecqx.compression.contract import (
     Compressed,
+    Penalty,
     check_choice,
     check_range,
     parameter,
     quantizable,
 )
-from ecqx.compression.training import Penalty, train_quantized
+from ecqx.compression.training import train_quantized
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class ECQx:
         return None
 
     def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
-        """See the contract; ``penalty`` is an addition to the training loss."""
+        """See :class:`ecqx.compression.contract.Method`."""
         source = relevance_source(
             self.relevance,
             relevance_of=self.relevance_of,

@@ -19,8 +19,8 @@ class WCAM:
     """Adds a penalty on changed attribution maps to the training of another method.
 
     To be inherited from in front of that method, as in ``class Method(WCAM, ECQ)``. Its own fields
-    and checks stay, and its ``compress`` has to take a ``penalty``; see
-    :class:`ecqx.compression.methods.ecq.ECQ`.
+    and checks stay, and its ``compress`` has to take a ``penalty``, see
+    :class:`ecqx.compression.contract.Method`.
 
     ``gamma`` weighs the penalty; with 0 the other method is left as it is. ``variant`` is how a
     feature map is collapsed: ``ewa``, ``swa`` or ``sswa``. ``layers`` names the layers that are
