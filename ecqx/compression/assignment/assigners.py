@@ -7,7 +7,7 @@ strengths) and then asked for the codes of the shadow weights after every traini
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,38 +30,68 @@ class Assigner(Protocol):
 
     Part of the contract of trained methods, see :class:`ecqx.compression.contract.Method`.
 
+    Whoever inherits from it gets the straight-through estimator (Bengio et al. 2013) and nothing to
+    be trained but the network.
+
     Attributes
     ----------
-    grids : by name of the weight, its grid; read after each call of ``codes``
+    grids : by name of the weight, its grid; read after each call of ``codes``, so that grids may
+        change from step to step
     """
 
     grids: dict[str, Grid]
+
+    def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """int32 codes of the shadow weights, by name, each in the shape of its weight."""
 
     def observe(
         self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
     ) -> None:
         """See a training step before its update: quantized model, shadow weights, minibatch."""
 
-    def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """int32 codes of the shadow weights, by name, each in the shape of its weight."""
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """What is trained beside the network, as groups of parameters for the optimizer.
+
+        Parameters
+        ----------
+        learning_rate : of the network. A group without an ``lr`` has the same; each is annealed.
+
+        Returns
+        -------
+        list of dict : as :class:`torch.optim.Adam` takes them; empty unless overridden
+        """
+        return []
+
+    def backward(
+        self, shadows: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Gradients of the shadow weights, straight through unless overridden.
+
+        Gradients of own parameters go to their ``grad``, which is None before.
+
+        Parameters
+        ----------
+        gradients : of the loss with respect to the quantized weights, by name; a weight that took
+            no part in the loss is absent
+
+        Returns
+        -------
+        Mapping : gradients by name; a shadow weight without one stays where it is
+        """
+        return gradients
 
 
-class Nearest:
+class Nearest(Assigner):
     """Uniform quantization: the nearest level (lam = 0)."""
 
     def __init__(self, weights: Mapping[str, Tensor], bits: int) -> None:
         self.grids = {name: fit_grid(weight, bits) for name, weight in weights.items()}
 
-    def observe(
-        self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
-    ) -> None:
-        """Nothing to learn from a training step."""
-
     def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.grids[name].nearest(weight) for name, weight in shadows.items()}
 
 
-class EntropyConstrained:
+class EntropyConstrained(Assigner):
     """ECQ: the cheapest level under squared distance plus lam times code length.
 
     The constraint of a tensor is lam_l = lam * s_l * lam_l^max, with s_l smaller for tensors with
@@ -83,11 +113,6 @@ class EntropyConstrained:
 
     def _placed(self, weights: Mapping[str, Tensor]) -> list[Placed]:
         return [place(weight, self.grids[name]) for name, weight in weights.items()]
-
-    def observe(
-        self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
-    ) -> None:
-        """Nothing to learn from a training step."""
 
     def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         tensors = self._placed(shadows)
