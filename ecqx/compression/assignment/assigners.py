@@ -105,18 +105,21 @@ class EntropyConstrained(Assigner):
         tensors = self._placed(weights)
         largest = max((len(placed.weight) for placed in tensors), default=1)
         scale = [tensor_scale(len(placed.weight), largest) for placed in tensors]
-        # lam of each tensor, in the order of the weights
-        self.lam = torch.zeros(0)
+        # lam_l of each tensor, in the order of the weights
+        self.strengths = torch.zeros(0)
         if tensors:
             strongest = lambda_max(tensors, Levels.of(tensors))
-            self.lam = lam * torch.tensor(scale, dtype=torch.float64).to(strongest) * strongest
+            scales = torch.tensor(scale, dtype=torch.float64).to(strongest)
+            self.strengths = lam * scales * strongest
 
     def _placed(self, weights: Mapping[str, Tensor]) -> list[Placed]:
         return [place(weight, self.grids[name]) for name, weight in weights.items()]
 
     def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if not shadows:
+            return {}
         tensors = self._placed(shadows)
-        return _shaped(assign(tensors, Levels.of(tensors), self.lam), shadows) if tensors else {}
+        return _shaped(assign(tensors, Levels.of(tensors), self.strengths), shadows)
 
 
 class RelevanceConstrained(EntropyConstrained):
@@ -174,7 +177,7 @@ class RelevanceConstrained(EntropyConstrained):
             tensors,
             rankings,
             Levels.of(tensors),
-            self.lam,
+            self.strengths,
             window=self.window,
             rho=self.rho,
             guesses=self._betas,
