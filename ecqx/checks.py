@@ -54,8 +54,8 @@ def _compress(method: Method, model: torch.nn.Module, task: Task, seed: int = 0)
 def check_declaration(method: Method, model: torch.nn.Module, task: Task) -> None:
     """A frozen dataclass; every field int, float, str or bool, with a default, role and label."""
     cls = type(method)
-    _require(dataclasses.is_dataclass(cls), "Method is no dataclass")
-    _require(cls.__dataclass_params__.frozen, "Method is no frozen dataclass")
+    _require(dataclasses.is_dataclass(cls), "Method is not a dataclass")
+    _require(cls.__dataclass_params__.frozen, "Method is not frozen")
     _require(bool(sys.modules[cls.__module__].__doc__), "the file has no module docstring")
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
@@ -93,7 +93,7 @@ def check_validation(method: Method, model: torch.nn.Module, task: Task) -> None
         except ValueError as error:
             _require(
                 field.name in str(error) and str(absurd) in str(error),
-                f"the ValueError for {field.name} = {absurd} names not both: {error}",
+                f"the ValueError for {field.name} = {absurd} does not name both: {error}",
             )
         else:
             raise ContractError(f"{field.name} = {absurd} is accepted, expected a ValueError")
@@ -125,7 +125,7 @@ def check_result(method: Method, model: torch.nn.Module, task: Task) -> None:
         )
     for name, entry in result.tensors.items():
         if isinstance(entry, Quantized):
-            _require(not entry.codes.is_floating_point(), f"the codes of {name} are no integers")
+            _require(not entry.codes.is_floating_point(), f"the codes of {name} are not integers")
             _require(
                 isinstance(entry.step, float) and 0 < entry.step < float("inf"),
                 f"the step of {name} is {entry.step!r}, expected a float above 0",
@@ -135,7 +135,7 @@ def check_result(method: Method, model: torch.nn.Module, task: Task) -> None:
 
 
 def check_decodes(method: Method, model: torch.nn.Module, task: Task) -> None:
-    """The bitstream decodes to the very weights, and to a network that predicts."""
+    """The bitstream decodes to exactly the weights, and to a network that predicts."""
     result = _compress(method, model, task)
     decoded = bitstream.decode(bitstream.encode(result.tensors))
     for name, entry in result.tensors.items():

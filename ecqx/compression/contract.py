@@ -15,7 +15,7 @@ from ecqx.tasks.task import Task
 
 
 class Diverged(Exception):
-    """Training left the finite numbers. A result, not a crash: the point is recorded as such.
+    """Training led to numbers that are not finite: a result, and recorded as such, not a crash.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{field}: {value!r} is unknown, expected one of {', '.join(choices)}")
 
 
-_TYPE_NAMES = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
+_TYPE_NAMES = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 
 
 def make_method(cls: type[Method], params: Mapping[str, Any]) -> Method:
@@ -223,7 +223,7 @@ def make_method(cls: type[Method], params: Mapping[str, Any]) -> Method:
 
     Raises
     ------
-    ValueError: an unknown field, a value of the wrong type, or what ``__post_init__`` refuses;
+    ValueError : an unknown field, a value of the wrong type, or what ``__post_init__`` refuses;
         the message names field, value and expectation.
     """
     hints = typing.get_type_hints(cls)
@@ -239,7 +239,7 @@ def make_method(cls: type[Method], params: Mapping[str, Any]) -> Method:
         if type(value) is not expected:
             hint = ""
             if expected in (int, float) and isinstance(value, str):
-                hint = " (YAML reads 1e-5 as a text: write 1.0e-5, without quotes)"
+                hint = " (YAML reads 1e-5 as text: write 1.0e-5, without quotes)"
             kind = _TYPE_NAMES.get(expected, getattr(expected, "__name__", str(expected)))
             raise ValueError(f"{name}: {value!r} is {type(value).__name__}, expected {kind}{hint}")
         values[name] = value

@@ -38,8 +38,9 @@ class Outcome:
 
     Attributes
     ----------
-    status : "ok"; "diverged": training or the network left the finite numbers; "failed": the method
-        raised, or broke its contract, or its process died; "skipped": the method does not apply
+    status : "ok"; "diverged": training or the network led to numbers that are not finite; "failed":
+        the method raised, or broke its contract, or its process died; "skipped": the method does
+        not apply
     reason : one line, empty if ok
     artefact : the bitstream; empty unless ok
     params : all hyper-parameters, defaults included; of a failed point as given, where the method
@@ -191,7 +192,7 @@ def _not_finite(compressed: Compressed) -> str:
 def _check_history(history: Any) -> None:
     """``TypeError`` unless it can be written as a table of numbers, one row per epoch."""
     if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
-        raise TypeError("history is no list of dicts, expected one dict per epoch")
+        raise TypeError("history is not a list of dicts, one per epoch")
     for row in history:
         if row.keys() != history[0].keys():
             raise TypeError("the rows of history differ in their keys")

@@ -99,7 +99,7 @@ def train_quantized(
 
     Raises
     ------
-    Diverged: a training loss that is not finite.
+    Diverged : a training loss that is not finite.
     """
     epochs, steps = task.budget.epochs, task.steps_per_epoch
     training = QuantizedTraining(model, assigner, task.budget.learning_rate, epochs * steps)
@@ -123,7 +123,7 @@ def train_quantized(
                     "sparsity": zero_share(training.codes.values()),
                 }
             )
-            # what is not a number is worse than any
+            # NaN ranks below every number
             rank = tuple(-math.inf if math.isnan(v) else v for v in (score, -validation_loss))
             if best_rank is None or rank > best_rank:
                 best_rank, best_epoch = rank, epoch

@@ -211,14 +211,14 @@ class NoHistory(Correct):
 
 
 WRONG = [
-    (NotFrozen, "declaration", "no frozen dataclass"),
+    (NotFrozen, "declaration", "Method is not frozen"),
     (ListField, "declaration", "field layers is"),
     (WrongDefault, "declaration", "the default of lam is 1, expected float"),
     (UnknownRole, "declaration", "the role of lam is 'axis', expected front or variant"),
     (TextAlongTheFront, "declaration", "the role of window is 'front', expected variant"),
     (LabelOfTwoLines, "declaration", "the label of lam is .*, expected one line of text"),
     (NoValidation, "validation", "bits = -1000000000 is accepted"),
-    (VagueValidation, "validation", "names not both: bad value"),
+    (VagueValidation, "validation", "does not name both: bad value"),
     (SkipsEverything, "applies", "not today"),
     (SkipsWithoutAReason, "applies", "skip returned '', expected None or the reason as text"),
     (SkipsByABoolean, "applies", "skip returned False, expected None or the reason as text"),
@@ -227,7 +227,7 @@ WRONG = [
     (ReturnsTheModel, "result", "returned Sequential, not Compressed"),
     (LeavesATensorOut, "result", "differ in: 7.bias"),
     (LeavesAWeightAsItIs, "result", "0.weight is Tensor"),
-    (FloatCodes, "result", "codes of 0.weight are no integers"),
+    (FloatCodes, "result", "codes of 0.weight are not integers"),
     (NegativeStep, "result", "expected a float above 0"),
     (NotANumber, "result", "7.bias is not finite"),
     (StepOfTooManyDigits, "decodes", "0.weight decodes to other weights"),

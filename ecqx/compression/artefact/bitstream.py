@@ -36,7 +36,7 @@ def encode(tensors: Mapping[str, Tensor | Quantized | CodecQuantized]) -> bytes:
 
     Raises
     ------
-    ValueError: a value that the bitstream cannot carry, naming the tensor.
+    ValueError : a value that the bitstream cannot carry, naming the tensor.
     """
     parameters: dict[str, np.ndarray] = {}
     codec: dict[str, CodecQuantized] = {}
@@ -76,7 +76,7 @@ def decode(bitstream: bytes) -> dict[str, Tensor]:
 
     Raises
     ------
-    ValueError: bytes that are not a complete bitstream of this kind.
+    ValueError : bytes that are not a complete bitstream of this kind.
     """
     try:
         parameters = _nnc_decode(bitstream)
@@ -101,7 +101,7 @@ def load(model: torch.nn.Module, state: Mapping[str, Tensor]) -> torch.nn.Module
 
     Raises
     ------
-    ValueError: a tensor missing, left over, or of another shape.
+    ValueError : a tensor missing, left over, or of another shape.
     """
     own = model.state_dict()
     if set(own) != set(state):

@@ -54,7 +54,7 @@ def relevance_source(
 
     Raises
     ------
-    ValueError: an unknown name.
+    ValueError : an unknown name.
     """
 
     def lrp(model, shadows, x, y):

@@ -69,11 +69,11 @@ class WCAM:
 
 
 def layer_names(text: str) -> list[str]:
-    """Names of layers from a text that separates them by commas; the empty text names none.
+    """Names of layers from a comma-separated list; the empty string names none.
 
     Raises
     ------
-    ValueError: a name is empty or given twice.
+    ValueError : a name is empty or given twice.
     """
     if not text.strip():
         return []

@@ -207,7 +207,7 @@ def raising(error, where="compress"):
             [],
         ),
         (returning(Compressed({}, [{"a": 1}, {"b": 1}], 1)), "TypeError: the rows of history", []),
-        (returning(Compressed({}, None)), "TypeError: history is no list of dicts", []),
+        (returning(Compressed({}, None)), "TypeError: history is not a list of dicts", []),
         (altered(codes=CODES[:3]), "TypeError: Compressed.tensors['0.weight'] has shape (3,", [1]),
         (altered(codes=None), "TypeError: Compressed.tensors['0.weight'] holds NoneType", [1]),
         (altered(codes=CODES * 0.5), "ValueError: 0.weight: codes are torch.float32", [1]),
