@@ -7,7 +7,13 @@ codec's fine default. Deviations: none.
 
 from dataclasses import dataclass
 
-from ecqx.compression.contract import CodecQuantized, Compressed, check_range, quantizable
+from ecqx.compression.contract import (
+    CodecQuantized,
+    Compressed,
+    check_range,
+    parameter,
+    quantizable,
+)
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,7 @@ class Method:
     ``lambda_scale`` weighs the rate in the trellis' decisions; 0 minimises distortion alone.
     """
 
-    qp: int = -20
+    qp: int = parameter(-20, label="QP: quantization parameter")
     lambda_scale: float = 1.0
 
     def __post_init__(self):

@@ -7,7 +7,7 @@ Deviations: none.
 from dataclasses import dataclass
 
 from ecqx.compression.assignment.assigners import Nearest
-from ecqx.compression.contract import Compressed, check_range, quantizable
+from ecqx.compression.contract import Compressed, check_range, parameter, quantizable
 from ecqx.compression.training import quantize_once
 
 
@@ -15,7 +15,7 @@ from ecqx.compression.training import quantize_once
 class Method:
     """Nearest level on a grid of 2^bits levels per tensor."""
 
-    bits: int = 4
+    bits: int = parameter(4, label="bits per weight")
 
     def __post_init__(self):
         check_range("bits", self.bits, 2, 8)

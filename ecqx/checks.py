@@ -1,4 +1,4 @@
-"""The contract of a compression method, as checks that anyone runs on a method of their own.
+"""The contract of a compression method (:class:`ecqx.compression.contract.Method`), as checks.
 
 ``python -m ecqx.checks baselines/mine.py`` runs all of them on a small network and data set.
 Each check is a function ``check(method, model, task)`` that returns nothing or raises
@@ -21,15 +21,18 @@ import torch
 
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.contract import (
+    ROLES,
     CodecQuantized,
     Compressed,
+    Method,
     Quantized,
     content,
+    describe_parameters,
     make_method,
     quantizable,
 )
 from ecqx.compression.loading import load_method
-from ecqx.compression.run import check_complete
+from ecqx.compression.run import check_complete, check_reason
 from ecqx.seeding import generator
 from ecqx.tasks.data import Split
 from ecqx.tasks.task import Budget, Task, predict
@@ -44,15 +47,15 @@ def _require(condition: bool, message: str) -> None:
         raise ContractError(message)
 
 
-def _compress(method: Any, model: torch.nn.Module, task: Task, seed: int = 0) -> Compressed:
+def _compress(method: Method, model: torch.nn.Module, task: Task, seed: int = 0) -> Compressed:
     return method.compress(copy.deepcopy(model), task, generator("check", seed))
 
 
-def check_declaration(method: Any, model: torch.nn.Module, task: Task) -> None:
-    """A frozen dataclass named Method; every field int, float, str or bool, with a default."""
+def check_declaration(method: Method, model: torch.nn.Module, task: Task) -> None:
+    """A frozen dataclass; every field int, float, str or bool, with a default, role and label."""
     cls = type(method)
-    _require(dataclasses.is_dataclass(cls), "Method is no dataclass")
-    _require(cls.__dataclass_params__.frozen, "Method is no frozen dataclass")
+    _require(dataclasses.is_dataclass(cls), "Method is not a dataclass")
+    _require(cls.__dataclass_params__.frozen, "Method is not frozen")
     _require(bool(sys.modules[cls.__module__].__doc__), "the file has no module docstring")
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
@@ -66,9 +69,20 @@ def check_declaration(method: Any, model: torch.nn.Module, task: Task) -> None:
             type(field.default) is kind,
             f"the default of {field.name} is {field.default!r}, expected {kind.__name__}",
         )
+        label = field.metadata.get("label", "")
+        _require(
+            isinstance(label, str) and "\n" not in label,
+            f"the label of {field.name} is {label!r}, expected one line of text",
+        )
+    for row in describe_parameters(cls):
+        roles = ROLES if row["kind"] in ("int", "float") else ("variant",)
+        _require(
+            row["role"] in roles,
+            f"the role of {row['parameter']} is {row['role']!r}, expected {' or '.join(roles)}",
+        )
 
 
-def check_validation(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_validation(method: Method, model: torch.nn.Module, task: Task) -> None:
     """Every numeric field refuses an absurd value with a ValueError naming field and value."""
     for field in dataclasses.fields(method):
         if type(field.default) not in (int, float):
@@ -79,19 +93,23 @@ def check_validation(method: Any, model: torch.nn.Module, task: Task) -> None:
         except ValueError as error:
             _require(
                 field.name in str(error) and str(absurd) in str(error),
-                f"the ValueError for {field.name} = {absurd} names not both: {error}",
+                f"the ValueError for {field.name} = {absurd} does not name both: {error}",
             )
         else:
             raise ContractError(f"{field.name} = {absurd} is accepted, expected a ValueError")
 
 
-def check_applies(method: Any, model: torch.nn.Module, task: Task) -> None:
-    """``skip``, where there is one, does not skip a plain convolutional network."""
-    reason = method.skip(model, task) if hasattr(method, "skip") else None
+def check_applies(method: Method, model: torch.nn.Module, task: Task) -> None:
+    """``skip``, where there is one, returns None on a plain convolutional network."""
+    reason = method.skip(copy.deepcopy(model), task) if hasattr(method, "skip") else None
+    try:
+        check_reason(reason)
+    except TypeError as error:
+        raise ContractError(str(error)) from error
     _require(reason is None, f"skips a plain convolutional classification task: {reason}")
 
 
-def check_result(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_result(method: Method, model: torch.nn.Module, task: Task) -> None:
     """The result covers the model's state dict; every weight is quantized, on finite numbers."""
     result = _compress(method, model, task)
     _require(isinstance(result, Compressed), f"returned {type(result).__name__}, not Compressed")
@@ -107,7 +125,7 @@ def check_result(method: Any, model: torch.nn.Module, task: Task) -> None:
         )
     for name, entry in result.tensors.items():
         if isinstance(entry, Quantized):
-            _require(not entry.codes.is_floating_point(), f"the codes of {name} are no integers")
+            _require(not entry.codes.is_floating_point(), f"the codes of {name} are not integers")
             _require(
                 isinstance(entry.step, float) and 0 < entry.step < float("inf"),
                 f"the step of {name} is {entry.step!r}, expected a float above 0",
@@ -116,8 +134,8 @@ def check_result(method: Any, model: torch.nn.Module, task: Task) -> None:
             _require(bool(entry.isfinite().all()), f"{name} is not finite")
 
 
-def check_decodes(method: Any, model: torch.nn.Module, task: Task) -> None:
-    """The bitstream decodes to the very weights, and to a network that predicts."""
+def check_decodes(method: Method, model: torch.nn.Module, task: Task) -> None:
+    """The bitstream decodes to exactly the weights, and to a network that predicts."""
     result = _compress(method, model, task)
     decoded = bitstream.decode(bitstream.encode(result.tensors))
     for name, entry in result.tensors.items():
@@ -131,11 +149,21 @@ def check_decodes(method: Any, model: torch.nn.Module, task: Task) -> None:
     _require(bool(logits.isfinite().all()), "the decoded network's outputs are not finite")
 
 
-def check_model_unaltered(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_model_unaltered(method: Method, model: torch.nn.Module, task: Task) -> None:
     """Nothing outside the given copy changes: neither the task's data nor a shared tensor."""
     given = copy.deepcopy(model)
     data = [t.clone() for t in (task.train.x, task.train.y, task.validation.x, task.validation.y)]
     hooks = _hook_count(given)
+    if hasattr(method, "skip"):
+        weights = copy.deepcopy(given.state_dict())
+        method.skip(given, task)
+        own = given.state_dict()
+        _require(
+            own.keys() == weights.keys()
+            and all(torch.equal(own[n], w) for n, w in weights.items()),
+            "skip altered the model",
+        )
+        _require(_hook_count(given) == hooks, "skip left hooks on the model")
     result = method.compress(given, task, generator("check", 0))
     after = (task.train.x, task.train.y, task.validation.x, task.validation.y)
     _require(all(map(torch.equal, data, after)), "the task's data were altered")
@@ -151,7 +179,7 @@ def check_model_unaltered(method: Any, model: torch.nn.Module, task: Task) -> No
         )
 
 
-def check_reproducible(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_reproducible(method: Method, model: torch.nn.Module, task: Task) -> None:
     """The same rng gives the same bytes, whatever the global generators hold."""
     streams = []
     for seed in (1, 2):
@@ -160,7 +188,7 @@ def check_reproducible(method: Any, model: torch.nn.Module, task: Task) -> None:
     _require(streams[0] == streams[1], "two runs with the same rng give different bitstreams")
 
 
-def check_budget(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_budget(method: Method, model: torch.nn.Module, task: Task) -> None:
     """At most ``task.budget.epochs`` passes over the training data; history has a row for each."""
     epochs = task.budget.epochs
     counted = _CountingTask(**{f.name: getattr(task, f.name) for f in dataclasses.fields(task)})
@@ -202,7 +230,7 @@ def _hook_count(model: torch.nn.Module) -> int:
     )
 
 
-CHECKS: dict[str, Callable[[Any, torch.nn.Module, Task], None]] = {
+CHECKS: dict[str, Callable[[Method, torch.nn.Module, Task], None]] = {
     check.__name__.removeprefix("check_"): check
     for check in (
         check_declaration,
@@ -244,7 +272,7 @@ def example() -> tuple[torch.nn.Module, Task]:
     return model, task
 
 
-def check_method(method: Any, model: torch.nn.Module, task: Task) -> None:
+def check_method(method: Method, model: torch.nn.Module, task: Task) -> None:
     """All checks, in order; the first that fails raises :class:`ContractError`."""
     for check in CHECKS.values():
         check(method, model, task)

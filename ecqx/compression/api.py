@@ -76,10 +76,10 @@ def compress(
 
     Raises
     ------
-    ValueError: an option that is unknown or out of range, data of the wrong form or that do not
+    ValueError : an option that is unknown or out of range, data of the wrong form or that do not
         fit the model, weights that are not float32, a buffer that the bitstream cannot carry, or a
         layer without an LRP rule; the message names it.
-    RuntimeError: training diverged.
+    RuntimeError : training diverged.
 
     Examples
     --------
@@ -116,6 +116,8 @@ def compress(
     )
     task = task.to(device_of(model, splits[0].x.device))
     outcome = compress_point(ECQx, options, model, task, ("compress", seed))
+    if outcome.status == "skipped":
+        raise ValueError(outcome.reason)
     if outcome.status != "ok":
         raise RuntimeError(f"compression {outcome.status}: {outcome.reason}")
     state = bitstream.decode(outcome.artefact)

@@ -1,34 +1,31 @@
-"""What a compression method gets, what it returns, and how its hyper-parameters are checked.
-
-A method is one file with one class ``Method``: a frozen dataclass whose fields are all its
-hyper-parameters, typed and with defaults, whose ``__post_init__`` only validates. It offers
-``compress(model, task, rng) -> Compressed`` and optionally ``skip(model, task) -> reason or None``.
-"""
+"""The contract of a compression method: :class:`Method`, and what it is given and returns."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from ecqx.tasks.task import Task
+
 
 class Diverged(Exception):
-    """Training left the finite numbers. A result, not a crash: the point is recorded as such.
+    """Training led to numbers that are not finite: a result, and recorded as such, not a crash.
 
     Parameters
     ----------
-    message : why, in one line
-    history : one dict per epoch that was trained until then
+    message : which number became what, and when
+    history : one dict per epoch that was finished before
     """
 
-    def __init__(self, message: str, history: Sequence[Mapping[str, float]] = ()) -> None:
+    def __init__(self, message: str, history: Sequence[dict[str, float]] = ()) -> None:
         super().__init__(message)
-        self.history = [dict(row) for row in history]
+        self.history = list(history)
 
 
 @dataclass(frozen=True)
@@ -83,6 +80,66 @@ class Compressed:
     epoch: int | None = None
 
 
+Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""An addition to the training loss: (x, y, logits) -> scalar, called after the forward pass."""
+
+
+class Method(Protocol):
+    """The contract of a compression method. ``python -m ecqx.checks FILE`` checks it.
+
+    One method is one file, known by its name, with one class ``Method`` and a module docstring that
+    names the source and the deviations from it. The class need not inherit from this one.
+
+    **Hyper-parameters** are the fields of the class, a frozen dataclass: int, float, str or bool,
+    each with a default. :func:`parameter` says of a field whether it leads along the method's front
+    or makes a variant, and what an axis calls it. ``__post_init__`` only validates: a value out of
+    range is a ``ValueError`` that names field, value and range (:func:`check_range`,
+    :func:`check_choice`).
+
+    **May be left out:** ``skip(model, task) -> str | None``, asked before anything is trained. It
+    returns the reason why the method does not apply to this full-precision network or task, and the
+    point is recorded as skipped; None means that it applies. Neither network nor task is altered.
+
+    **Randomness** comes from ``rng`` alone: the same seed gives the same bytes. ``rng`` orders the
+    data, by way of ``task.batches(rng)`` or :func:`ecqx.compression.training.train_quantized`; what
+    a method draws beyond that comes from a generator of its own, made from ``rng.initial_seed()``,
+    so that all methods see the same minibatches.
+
+    **Budget:** at most ``task.budget.epochs`` passes over ``task.train``, with one row of history
+    each. ``task.validation`` decides on the epoch. A task has no test data, and a method does not
+    measure size, accuracy or time: the benchmark does, on the decoded bitstream.
+
+    **Failure:** numbers that stop being finite are :class:`Diverged`, raised with the history so
+    far; a result with such numbers counts as diverged too. Any other exception, and any result that
+    breaks this contract or does not fit into a bitstream, is recorded as a failed point.
+
+    **Trained methods** hand ``train_quantized`` an
+    :class:`ecqx.compression.assignment.assigners.Assigner`, the part of the training that is their
+    own. For a penalty to be laid over it, as :class:`ecqx.compression.methods.wcam.WCAM` does,
+    ``compress`` takes a further argument ``penalty: Penalty | None = None`` and passes it on.
+    """
+
+    def compress(self, model: torch.nn.Module, task: Task, rng: torch.Generator) -> Compressed:
+        """Compress a network.
+
+        Parameters
+        ----------
+        model : full-precision network, a copy that may be altered; it has no hooks when this
+            returns
+        task : training and validation data, loss, score, batches and budget; it is not altered
+        rng : source of all randomness
+
+        Returns
+        -------
+        Compressed : every tensor of the model's state dict, each parameter of two or more
+            dimensions (:func:`quantizable`) quantized, in memory of its own
+
+        Raises
+        ------
+        Diverged : numbers stopped being finite
+        """
+
+
 def content(entry: Tensor | Quantized | CodecQuantized) -> Tensor:
     """The one tensor that an entry of :attr:`Compressed.tensors` holds."""
     if isinstance(entry, Quantized):
@@ -95,45 +152,53 @@ def quantizable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.ndim >= 2}
 
 
-FRONT, VARIANT = "front", "variant"
+ROLES = ("front", "variant")
 
 
-def parameter(default: int | float | str | bool, *, role: str = "", label: str = "") -> Any:
-    """A hyper-parameter of a method that says more about itself than its type and default.
+def parameter(default: Any, *, role: str | None = None, label: str = "") -> Any:
+    """A hyper-parameter, as the field of a method, with what tables and figures make of it.
 
     Parameters
     ----------
-    default : value where none is given
-    role : ``"front"`` if its values lead along the method's front of accuracy and size (what a
-        number does that says nothing), ``"variant"`` if they make another method of it, with a
-        front of its own (what text and truth values do)
-    label : its name on an axis, such as ``"λ: weight of the entropy term"``
+    default : int, float, str or bool, the field's default
+    role : "front": its values lead along the method's front; "variant": it says how the method
+        works, and each value has a front of its own. By default numbers lead along the front, and
+        text and booleans make variants, as do fields without this function.
+    label : what an axis calls it, without a unit; by default its name
+
+    Raises
+    ------
+    ValueError : an unknown role
     """
-    return dataclasses.field(default=default, metadata={"role": role, "label": label})
+    if role is not None:
+        check_choice("role", role, ROLES)
+    metadata = {"label": label} if role is None else {"role": role, "label": label}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
-def describe_parameters(cls: type) -> list[dict[str, str]]:
-    """What tables and figures need to know of a method's hyper-parameters, without importing it.
+def describe_parameters(cls: type[Method]) -> list[dict[str, str]]:
+    """The hyper-parameters of a method as rows of text, in the order of its fields.
 
     Returns
     -------
-    list of dict, one per field in its order: parameter, kind (``int``, ``float``, ``str`` or
-    ``bool``), role (``front`` or ``variant``, see :func:`parameter`), default (as text), label
+    list of dict : parameter (name), kind ("int", "float", "str" or "bool"), role ("front" or
+        "variant"), default, label (empty: none given), see :func:`parameter`
     """
-    described = []
-    for field in dataclasses.fields(cls):
-        kind = type(field.default)
-        usual = FRONT if kind in (int, float) else VARIANT
-        described.append(
-            {
-                "parameter": field.name,
-                "kind": kind.__name__,
-                "role": field.metadata.get("role") or usual,
-                "default": str(field.default),
-                "label": field.metadata.get("label", ""),
-            }
-        )
-    return described
+    hints = typing.get_type_hints(cls)
+    return [
+        {
+            "parameter": field.name,
+            "kind": hints[field.name].__name__,
+            "role": field.metadata.get("role", _usual_role(hints[field.name])),
+            "default": str(field.default),
+            "label": field.metadata.get("label", ""),
+        }
+        for field in dataclasses.fields(cls)
+    ]
+
+
+def _usual_role(kind: type) -> str:
+    return "front" if kind in (int, float) else "variant"
 
 
 def check_range(field: str, value: float, low: float, high: float) -> None:
@@ -148,17 +213,17 @@ def check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{field}: {value!r} is unknown, expected one of {', '.join(choices)}")
 
 
-_TYPE_NAMES = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
+_TYPE_NAMES = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 
 
-def make_method(cls: type, params: Mapping[str, Any]) -> Any:
+def make_method(cls: type[Method], params: Mapping[str, Any]) -> Method:
     """Build a method from untyped parameters, as they come from a configuration file.
 
     Integers are accepted for float fields; nothing else is converted.
 
     Raises
     ------
-    ValueError: an unknown field, a value of the wrong type, or what ``__post_init__`` refuses;
+    ValueError : an unknown field, a value of the wrong type, or what ``__post_init__`` refuses;
         the message names field, value and expectation.
     """
     hints = typing.get_type_hints(cls)
@@ -174,7 +239,7 @@ def make_method(cls: type, params: Mapping[str, Any]) -> Any:
         if type(value) is not expected:
             hint = ""
             if expected in (int, float) and isinstance(value, str):
-                hint = " (YAML reads 1e-5 as a text: write 1.0e-5, without quotes)"
+                hint = " (YAML reads 1e-5 as text: write 1.0e-5, without quotes)"
             kind = _TYPE_NAMES.get(expected, getattr(expected, "__name__", str(expected)))
             raise ValueError(f"{name}: {value!r} is {type(value).__name__}, expected {kind}{hint}")
         values[name] = value

@@ -6,13 +6,15 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from ecqx.compression.contract import Method
 
-def load_method(path: Path) -> type:
+
+def load_method(path: Path) -> type[Method]:
     """Class ``Method`` of a baseline file.
 
     Raises
     ------
-    ValueError: the file is missing, raises on import, or has no class ``Method``; one line that
+    ValueError : the file is missing, raises on import, or has no class ``Method``; one line that
         names the file, and where in it the error arose.
     """
     path = path.resolve()  # as importlib has it in tracebacks

@@ -5,18 +5,23 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import numbers
+import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.contract import (
     CodecQuantized,
+    Compressed,
     Diverged,
+    Method,
     Quantized,
     content,
     make_method,
@@ -33,15 +38,17 @@ class Outcome:
 
     Attributes
     ----------
-    status : "ok", "diverged" (training or the network left the finite numbers), "failed" (the
-        method raised, or what it returned is not a network) or "skipped" (the method does not
-        apply, for the ``reason`` it gave)
+    status : "ok"; "diverged": training or the network led to numbers that are not finite; "failed":
+        the method raised, or broke its contract, or its process died; "skipped": the method does
+        not apply
+    reason : one line, empty if ok
     artefact : the bitstream; empty unless ok
-    params : all hyper-parameters, defaults included
-    history : one dict per epoch
+    params : all hyper-parameters, defaults included; of a failed point as given, where the method
+        refused them
+    history : one dict per epoch, up to where the point diverged or failed
     epoch : the epoch chosen on validation, None without training
     train_s : seconds that the method took: of processor time on the CPU, which other jobs beside
-        it do not lengthen; of the clock on a GPU
+        it do not lengthen; of the clock on a GPU; NaN where it did not get that far
     peak_memory_bytes : largest memory of the process meanwhile, resident or of the GPU, see
         :class:`ecqx.compression.peak_memory.PeakMemory`; None if unknown
     """
@@ -57,7 +64,7 @@ class Outcome:
 
 
 def compress_point(
-    method_class: type,
+    method_class: type[Method],
     params: Mapping[str, Any],
     model: torch.nn.Module,
     task: Task,
@@ -72,112 +79,132 @@ def compress_point(
     model : full-precision network; it stays as it is
     seed_parts : what all randomness of the run derives from, see :mod:`ecqx.seeding`
 
+    Returns
+    -------
+    Outcome : of status "ok", "diverged" or "skipped"
+
     Raises
     ------
-    ValueError : hyper-parameters the method refuses, or a network with a buffer that the bitstream
-        cannot carry (integers of two or more dimensions, floats of 5000 or more).
-    TypeError : the method returned something else than its contract says.
+    ValueError : hyper-parameters the method refuses, or a network or result with a value that the
+        bitstream cannot carry (see :func:`ecqx.compression.artefact.bitstream.encode`)
+    TypeError : the method returned something other than its contract says
     """
-    outcome, error = _try(method_class, params, model, task, seed_parts)
-    if error is not None:
-        raise error
-    return outcome
+    return _compress(method_class, params, model, task, seed_parts, _Progress(dict(params)))
 
 
 def attempt_point(
-    method_class: type,
+    method_class: type[Method],
     params: Mapping[str, Any],
     model: torch.nn.Module,
     task: Task,
     seed_parts: tuple[str | int, ...],
 ) -> Outcome:
-    """As :func:`compress_point`, with an outcome whatever the method raises or returns.
+    """As :func:`compress_point`, but whatever it would raise becomes an outcome.
 
-    The traceback of a failure is printed to standard error.
+    The status is then "failed" and the reason names the exception, whose traceback goes to standard
+    error. Only what ends the process passes through (``KeyboardInterrupt``, ``SystemExit``).
     """
-    outcome, error = _try(method_class, params, model, task, seed_parts)
-    if error is not None:
-        traceback.print_exception(error)
-    return outcome
+    progress = _Progress(dict(params))
+    try:
+        return _compress(method_class, params, model, task, seed_parts, progress)
+    except Exception as error:  # a method may raise anything
+        traceback.print_exception(error, file=sys.stderr)
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        return Outcome(
+            "failed", reason, b"", progress.params, progress.history, None, *progress.spent
+        )
 
 
-def lost_point(method_class: type, params: Mapping[str, Any], reason: str) -> Outcome:
-    """The outcome of a point whose process ended before the method did."""
-    return _failed(_effective(method_class, params), reason)
+def lost_point(method_class: type[Method], params: Mapping[str, Any], reason: str) -> Outcome:
+    """The failed outcome of a point whose process died, of which nothing but ``reason`` is left."""
+    try:
+        effective = dataclasses.asdict(make_method(method_class, params))
+    except Exception:  # a method may raise anything
+        effective = dict(params)
+    return Outcome("failed", reason, b"", effective, [], None, math.nan, None)
 
 
-def _try(
-    method_class: type,
+@dataclass
+class _Progress:
+    """What is known of a point by the time it fails."""
+
+    params: dict[str, Any]
+    history: list[dict[str, float]] = field(default_factory=list)
+    spent: tuple[float, int | None] = (math.nan, None)  # seconds, bytes
+
+
+def _compress(
+    method_class: type[Method],
     params: Mapping[str, Any],
     model: torch.nn.Module,
     task: Task,
     seed_parts: tuple[str | int, ...],
-) -> tuple[Outcome, Exception | None]:
-    """The outcome, and the error behind a failure."""
-    spent: tuple[float, int | None] = (math.nan, None)
-    history: list[dict[str, float]] = []
-    effective = _effective(method_class, params)
-    try:
-        method = make_method(method_class, params)
-        reason = method.skip(model, task) if hasattr(method, "skip") else None
-        if reason is not None:
-            return Outcome("skipped", reason, b"", effective, [], None, *spent), None
-        # What no method alters has to fit into the bitstream: better known before than after
-        # training.
-        own = quantizable(model)
-        bitstream.encode({k: v for k, v in model.state_dict().items() if k not in own})
-        rng = generator(*seed_parts)
-        memory = PeakMemory(task.device)
-        clock = time.process_time if task.device.type == "cpu" else time.perf_counter
-        start = clock()
-        try:
-            # Methods draw from rng; seeding the global generators as well keeps a method that
-            # forgets from depending on which points ran before it in the same process.
-            with global_seed(generator("global", *seed_parts)):
-                compressed = method.compress(copy.deepcopy(model), task, rng)
-        finally:
-            spent = (clock() - start, memory.bytes())
-        history = getattr(compressed, "history", [])
-        check_complete(compressed, model)
-        for name, entry in compressed.tensors.items():
-            if not _finite(entry):
-                reason = f"{name} is not finite"
-                return Outcome("diverged", reason, b"", effective, history, None, *spent), None
-        artefact = bitstream.encode(compressed.tensors)
-    except Diverged as error:
-        reason = _one_line(error)
-        return Outcome("diverged", reason, b"", effective, error.history, None, *spent), None
-    except Exception as error:
-        reason = f"{type(error).__name__}: {_one_line(error)}"
-        return _failed(effective, reason, history, spent), error
-    return Outcome("ok", "", artefact, effective, history, compressed.epoch, *spent), None
-
-
-def _effective(method_class: type, params: Mapping[str, Any]) -> dict[str, Any]:
-    """All hyper-parameters, defaults included; those given, of a method that refuses them."""
-    try:
-        return dataclasses.asdict(make_method(method_class, params))
-    except Exception:
-        return dict(params)
-
-
-def _failed(
-    effective: dict[str, Any],
-    reason: str,
-    history: Sequence[dict[str, float]] = (),
-    spent: tuple[float, int | None] = (math.nan, None),
+    progress: _Progress,
 ) -> Outcome:
-    return Outcome("failed", reason, b"", effective, list(history), None, *spent)
+    method = make_method(method_class, params)
+    progress.params = dataclasses.asdict(method)
+    reason = method.skip(copy.deepcopy(model), task) if hasattr(method, "skip") else None
+    check_reason(reason)
+    if reason is not None:
+        return Outcome("skipped", reason, b"", progress.params, [], None, *progress.spent)
+    # What no method alters has to fit into the bitstream: better known before than after training.
+    own = quantizable(model)
+    bitstream.encode({k: v for k, v in model.state_dict().items() if k not in own})
+    compressed, diverged = None, ""
+    rng = generator(*seed_parts)
+    memory = PeakMemory(task.device)
+    clock = time.process_time if task.device.type == "cpu" else time.perf_counter
+    start = clock()
+    try:
+        # Methods draw from rng; seeding the global generators as well keeps a method that forgets
+        # from depending on which points ran before it in the same process.
+        with global_seed(generator("global", *seed_parts)):
+            compressed = method.compress(copy.deepcopy(model), task, rng)
+        history = getattr(compressed, "history", [])
+    except Diverged as error:
+        diverged, history = str(error) or "no reason given", error.history
+    finally:
+        progress.spent = (clock() - start, memory.bytes())
+    _check_history(history)
+    progress.history = history
+    if not diverged:
+        check_complete(compressed, model)
+        diverged = _not_finite(compressed)
+    if diverged:
+        return Outcome("diverged", diverged, b"", progress.params, history, None, *progress.spent)
+    artefact = bitstream.encode(compressed.tensors)
+    return Outcome("ok", "", artefact, progress.params, history, compressed.epoch, *progress.spent)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _not_finite(compressed: Compressed) -> str:
+    """Which tensor or step is not finite, or stands for weights that are not; empty if none."""
+    for name, entry in compressed.tensors.items():
+        if not bool(content(entry).isfinite().all()):
+            return f"{name} is not finite"
+        if isinstance(entry, Quantized):
+            if not math.isfinite(entry.step):
+                return f"the step of {name} is {entry.step}"
+            if not bool(entry.dequantize().isfinite().all()):
+                return f"{name} leaves the range of float32, its step is {entry.step}"
+    return ""
 
 
-def _finite(entry: torch.Tensor | Quantized | CodecQuantized) -> bool:
-    """Whether a tensor, and its step if it has one, are finite."""
-    step = entry.step if isinstance(entry, Quantized) else 1.0
-    return math.isfinite(step) and bool(content(entry).isfinite().all())
+def _check_history(history: Any) -> None:
+    """``TypeError`` unless it can be written as a table of numbers, one row per epoch."""
+    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+        raise TypeError("history is not a list of dicts, one per epoch")
+    for row in history:
+        if row.keys() != history[0].keys():
+            raise TypeError("the rows of history differ in their keys")
+        for key, value in row.items():
+            if not isinstance(value, numbers.Real):
+                raise TypeError(f"history: {key} is {type(value).__name__}, expected a number")
+
+
+def check_reason(reason: Any) -> None:
+    """``TypeError`` unless what ``skip`` returned is None or says why."""
+    if reason is not None and not (isinstance(reason, str) and reason.strip()):
+        raise TypeError(f"skip returned {reason!r}, expected None or the reason as text")
 
 
 def check_complete(compressed: Any, model: torch.nn.Module) -> None:
@@ -187,12 +214,26 @@ def check_complete(compressed: Any, model: torch.nn.Module) -> None:
         raise TypeError(f"compress returned {type(compressed).__name__}, expected Compressed")
     own = model.state_dict()
     if set(tensors) != set(own):
-        differing = ", ".join(sorted(set(tensors) ^ set(own)))
+        differing = ", ".join(sorted(map(str, set(tensors) ^ set(own))))
         raise TypeError(f"Compressed.tensors and the model's state dict differ in: {differing}")
     for name, entry in tensors.items():
+        if not isinstance(entry, (Tensor, Quantized, CodecQuantized)):
+            raise TypeError(
+                f"Compressed.tensors[{name!r}] is {type(entry).__name__}, expected a Tensor, "
+                "Quantized or CodecQuantized"
+            )
         tensor = content(entry)
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"Compressed.tensors[{name!r}] holds {type(tensor).__name__}, expected a Tensor"
+            )
         if tensor.shape != own[name].shape:
             raise TypeError(
                 f"Compressed.tensors[{name!r}] has shape {tuple(tensor.shape)}, "
                 f"the model {tuple(own[name].shape)}"
+            )
+        if isinstance(entry, Quantized) and not isinstance(entry.step, numbers.Real):
+            raise TypeError(
+                f"Compressed.tensors[{name!r}] has a step that is {type(entry.step).__name__}, "
+                "expected a float"
             )

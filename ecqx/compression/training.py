@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from ecqx.compression.assignment.assigners import Assigner
-from ecqx.compression.contract import Compressed, Diverged, Quantized, quantizable
+from ecqx.compression.contract import Compressed, Diverged, Penalty, Quantized, quantizable
 from ecqx.seeding import global_seed
 from ecqx.tasks.task import Loss, Task, predict
-
-Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class QuantizedTraining:
     """A network whose weights are always on their grids, one optimizer step at a time.
 
     Full-precision shadow weights are kept beside the model. The forward and backward pass use the
-    quantized weights; the gradient with respect to a quantized weight moves its shadow unchanged
-    (straight-through estimator); after each step the shadows are assigned to levels anew. Adam,
-    cosine annealing to zero over all steps.
+    quantized weights; the assigner makes of the gradient with respect to a quantized weight that of
+    its shadow (by default the same: straight-through estimator) and of what it trains itself; after
+    each step the shadows are assigned to levels anew. Adam, cosine annealing to zero over all
+    steps.
 
     Source: ECQx (arXiv 2109.04236), section 4.2; Bengio et al. 2013 for the estimator.
 
@@ -30,7 +29,7 @@ class QuantizedTraining:
     ----------
     model : the network to train; it is altered.
     assigner : built from this model's full-precision weights
-    learning_rate : of the first step
+    learning_rate : of the first step, for all that brings none of its own
     total_steps : steps until the learning rate is zero
     """
 
@@ -42,7 +41,12 @@ class QuantizedTraining:
         self.shadows = {name: weight.detach().clone() for name, weight in self.weights.items()}
         others = [p for name, p in model.named_parameters() if name not in self.weights]
         self.optimizer = torch.optim.Adam(
-            [*self.shadows.values(), *others], lr=learning_rate, fused=True
+            [
+                {"params": [*self.shadows.values(), *others]},
+                *assigner.parameter_groups(learning_rate),
+            ],
+            lr=learning_rate,
+            fused=True,
         )
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, total_steps)
         self._requantize()
@@ -54,10 +58,13 @@ class QuantizedTraining:
         if penalty is not None:
             loss = loss + penalty(x, y, logits)
         self.model.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.assigner.observe(self.model, self.shadows, x, y)
-        for name, shadow in self.shadows.items():
-            shadow.grad = self.weights[name].grad
+        gradients = {n: w.grad for n, w in self.weights.items() if w.grad is not None}
+        with torch.no_grad():
+            for name, gradient in self.assigner.backward(self.shadows, gradients).items():
+                self.shadows[name].grad = gradient
         self.optimizer.step()
         self.schedule.step()
         self._requantize()
@@ -92,7 +99,7 @@ def train_quantized(
 
     Raises
     ------
-    Diverged: a training loss that is not finite.
+    Diverged : a training loss that is not finite.
     """
     epochs, steps = task.budget.epochs, task.steps_per_epoch
     training = QuantizedTraining(model, assigner, task.budget.learning_rate, epochs * steps)
@@ -116,7 +123,7 @@ def train_quantized(
                     "sparsity": zero_share(training.codes.values()),
                 }
             )
-            # what is not a number is worse than any
+            # NaN ranks below every number
             rank = tuple(-math.inf if math.isnan(v) else v for v in (score, -validation_loss))
             if best_rank is None or rank > best_rank:
                 best_rank, best_epoch = rank, epoch

@@ -1,9 +1,14 @@
 """How good logits are: accuracy where a sample has one class, average precision and F1 where many.
 
 Classes without a positive sample have no average precision and no F1 (NaN); means leave them out.
+scikit-learn is imported where it is used: it takes a second that most jobs need not spend.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -48,16 +53,11 @@ def average_precision(logits: Tensor, y: Tensor) -> Tensor:
     -------
     float64 Tensor, shape (n_classes,), in [0, 1]; NaN for a class without a positive sample.
     """
-    n = len(logits)
-    ranked, order = logits.sort(dim=0, descending=True)
-    hit = y.gather(0, order).double()
-    rank = torch.arange(1, n + 1, device=logits.device)[:, None]
-    precision = hit.cumsum(0) / rank
-    # samples of equal logit share the threshold at which the last of them is reached
-    last = torch.ones_like(hit, dtype=torch.bool)
-    last[:-1] = ranked[:-1] != ranked[1:]
-    threshold = torch.where(last, rank - 1, n).flip(0).cummin(0).values.flip(0)
-    return (hit * precision.gather(0, threshold)).sum(0) / hit.sum(0)
+    from sklearn.metrics import average_precision_score
+
+    # the order alone counts, and scikit-learn refuses numbers that are not finite
+    ranks = [column.unique(return_inverse=True)[1] for column in logits.T.cpu()]
+    return _by_class(average_precision_score, torch.stack(ranks, 1), y)
 
 
 def mean_average_precision(logits: Tensor, y: Tensor) -> float:
@@ -65,9 +65,12 @@ def mean_average_precision(logits: Tensor, y: Tensor) -> float:
 
     Raises
     ------
-    ValueError: no class has one.
+    ValueError : no class has one
     """
-    return _mean_over_classes(average_precision(logits, y))
+    scores = average_precision(logits, y)
+    if bool(scores.isnan().all()):
+        raise ValueError("no class has a positive sample")
+    return scores.nanmean().item()
 
 
 def f1(logits: Tensor, y: Tensor) -> Tensor:
@@ -82,24 +85,13 @@ def f1(logits: Tensor, y: Tensor) -> Tensor:
     -------
     float64 Tensor, shape (n_classes,), in [0, 1]; NaN for a class without a positive sample.
     """
-    predicted = logits > 0
-    true_positives = (predicted & y).sum(0).double()
-    positives = y.sum(0)
-    score = 2 * true_positives / (predicted.sum(0) + positives)
-    return torch.where(positives > 0, score, torch.nan)
+    from sklearn.metrics import f1_score
+
+    return _by_class(partial(f1_score, zero_division=0), logits.cpu() > 0, y)
 
 
-def macro_f1(logits: Tensor, y: Tensor) -> float:
-    """Mean of :func:`f1` over the classes that have positive samples, in [0, 1].
-
-    Raises
-    ------
-    ValueError: no class has one.
-    """
-    return _mean_over_classes(f1(logits, y))
-
-
-def _mean_over_classes(scores: Tensor) -> float:
-    if bool(scores.isnan().all()):
-        raise ValueError("no class has a positive sample")
-    return scores.nanmean().item()
+def _by_class(score: Callable[..., float], predicted: Tensor, y: Tensor) -> Tensor:
+    """A score of scikit-learn for each class, (labels, predictions) -> float."""
+    columns = zip(y.T.cpu().numpy(), predicted.T.numpy(), strict=True)
+    scores = [score(has, found) if has.any() else math.nan for has, found in columns]
+    return torch.tensor(scores, dtype=torch.float64)

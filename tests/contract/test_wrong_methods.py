@@ -1,14 +1,14 @@
 """The checks themselves: each deliberately wrong method is caught, and by the right check."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 import torch
 
 from ecqx import checks
 from ecqx.compression.assignment.assigners import Nearest
-from ecqx.compression.contract import Compressed, Quantized, check_range, quantizable
+from ecqx.compression.contract import Compressed, Quantized, check_range, parameter, quantizable
 from ecqx.compression.training import quantize_once, train_quantized
 
 
@@ -43,6 +43,21 @@ class WrongDefault(Correct):
 
 
 @dataclass(frozen=True)
+class UnknownRole(Correct):
+    lam: float = field(default=1.0, metadata={"role": "axis"})
+
+
+@dataclass(frozen=True)
+class TextAlongTheFront(Correct):
+    window: str = parameter("below", role="front")
+
+
+@dataclass(frozen=True)
+class LabelOfTwoLines(Correct):
+    lam: float = parameter(1.0, label="weight of\nthe rate")
+
+
+@dataclass(frozen=True)
 class NoValidation(Correct):
     bits: int = 4
 
@@ -61,6 +76,30 @@ class VagueValidation(Correct):
 class SkipsEverything(Correct):
     def skip(self, model, task):
         return "not today"
+
+
+@dataclass(frozen=True)
+class SkipsWithoutAReason(Correct):
+    def skip(self, model, task):
+        return ""
+
+
+@dataclass(frozen=True)
+class SkipsByABoolean(Correct):
+    def skip(self, model, task):
+        return False
+
+
+@dataclass(frozen=True)
+class AltersTheModelInSkip(Correct):
+    def skip(self, model, task):
+        torch.nn.init.zeros_(model[0].weight)
+
+
+@dataclass(frozen=True)
+class LeavesAHookInSkip(Correct):
+    def skip(self, model, task):
+        model[0].register_forward_hook(lambda *_: None)
 
 
 @dataclass(frozen=True)
@@ -172,16 +211,23 @@ class NoHistory(Correct):
 
 
 WRONG = [
-    (NotFrozen, "declaration", "no frozen dataclass"),
+    (NotFrozen, "declaration", "Method is not frozen"),
     (ListField, "declaration", "field layers is"),
     (WrongDefault, "declaration", "the default of lam is 1, expected float"),
+    (UnknownRole, "declaration", "the role of lam is 'axis', expected front or variant"),
+    (TextAlongTheFront, "declaration", "the role of window is 'front', expected variant"),
+    (LabelOfTwoLines, "declaration", "the label of lam is .*, expected one line of text"),
     (NoValidation, "validation", "bits = -1000000000 is accepted"),
-    (VagueValidation, "validation", "names not both: bad value"),
+    (VagueValidation, "validation", "does not name both: bad value"),
     (SkipsEverything, "applies", "not today"),
+    (SkipsWithoutAReason, "applies", "skip returned '', expected None or the reason as text"),
+    (SkipsByABoolean, "applies", "skip returned False, expected None or the reason as text"),
+    (AltersTheModelInSkip, "model_unaltered", "skip altered the model"),
+    (LeavesAHookInSkip, "model_unaltered", "skip left hooks"),
     (ReturnsTheModel, "result", "returned Sequential, not Compressed"),
     (LeavesATensorOut, "result", "differ in: 7.bias"),
     (LeavesAWeightAsItIs, "result", "0.weight is Tensor"),
-    (FloatCodes, "result", "codes of 0.weight are no integers"),
+    (FloatCodes, "result", "codes of 0.weight are not integers"),
     (NegativeStep, "result", "expected a float above 0"),
     (NotANumber, "result", "7.bias is not finite"),
     (StepOfTooManyDigits, "decodes", "0.weight decodes to other weights"),

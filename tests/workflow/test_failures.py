@@ -83,7 +83,7 @@ EXPECTED = {
     "shape": ("failed", "has shape"),
     "nothing": ("failed", "TypeError: compress returned NoneType"),
     "nan": ("diverged", "not finite"),
-    "step": ("diverged", "not finite"),
+    "step": ("diverged", "is inf"),
     "range": ("failed", "32 bits"),
     "memory": ("failed", "the process was ended by SIGKILL"),
     "crash": ("failed", "the process was ended by SIGSEGV"),

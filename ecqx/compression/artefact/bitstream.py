@@ -36,7 +36,7 @@ def encode(tensors: Mapping[str, Tensor | Quantized | CodecQuantized]) -> bytes:
 
     Raises
     ------
-    ValueError: a value that the bitstream cannot carry, naming the tensor.
+    ValueError : a value that the bitstream cannot carry, naming the tensor.
     """
     parameters: dict[str, np.ndarray] = {}
     codec: dict[str, CodecQuantized] = {}
@@ -48,6 +48,10 @@ def encode(tensors: Mapping[str, Tensor | Quantized | CodecQuantized]) -> bytes:
         if isinstance(entry, Quantized):
             if entry.codes.ndim < 2:
                 raise ValueError(f"{name}: quantized weights need two or more dimensions")
+            if entry.codes.is_floating_point():
+                raise ValueError(f"{name}: codes are {entry.codes.dtype}, expected integers")
+            if not entry.step > 0:
+                raise ValueError(f"{name}: the step is {entry.step}, expected one above 0")
             parameters[name] = _integers(name, entry.codes)
             steps += struct.pack("<f", entry.step)
         elif isinstance(entry, CodecQuantized):
@@ -72,7 +76,7 @@ def decode(bitstream: bytes) -> dict[str, Tensor]:
 
     Raises
     ------
-    ValueError: bytes that are not a complete bitstream of this kind.
+    ValueError : bytes that are not a complete bitstream of this kind.
     """
     try:
         parameters = _nnc_decode(bitstream)
@@ -97,7 +101,7 @@ def load(model: torch.nn.Module, state: Mapping[str, Tensor]) -> torch.nn.Module
 
     Raises
     ------
-    ValueError: a tensor missing, left over, or of another shape.
+    ValueError : a tensor missing, left over, or of another shape.
     """
     own = model.state_dict()
     if set(own) != set(state):

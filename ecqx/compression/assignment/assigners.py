@@ -7,7 +7,7 @@ strengths) and then asked for the codes of the shadow weights after every traini
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -26,35 +26,72 @@ from ecqx.compression.assignment.relevance_sources import RelevanceSource
 
 
 class Assigner(Protocol):
-    """What quantization-aware training needs to know of a method."""
+    """What quantization-aware training needs to know of a method.
+
+    Part of the contract of trained methods, see :class:`ecqx.compression.contract.Method`.
+
+    Whoever inherits from it gets the straight-through estimator (Bengio et al. 2013) and nothing to
+    be trained but the network.
+
+    Attributes
+    ----------
+    grids : by name of the weight, its grid; read after each call of ``codes``, so that grids may
+        change from step to step
+    """
 
     grids: dict[str, Grid]
+
+    def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """int32 codes of the shadow weights, by name, each in the shape of its weight."""
 
     def observe(
         self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
     ) -> None:
         """See a training step before its update: quantized model, shadow weights, minibatch."""
 
-    def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """int32 codes of the shadow weights, by name, each in the shape of its weight."""
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """What is trained beside the network, as groups of parameters for the optimizer.
+
+        Parameters
+        ----------
+        learning_rate : of the network. A group without an ``lr`` has the same; each is annealed.
+
+        Returns
+        -------
+        list of dict : as :class:`torch.optim.Adam` takes them; empty unless overridden
+        """
+        return []
+
+    def backward(
+        self, shadows: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Gradients of the shadow weights, straight through unless overridden.
+
+        Gradients of own parameters go to their ``grad``, which is None before.
+
+        Parameters
+        ----------
+        gradients : of the loss with respect to the quantized weights, by name; a weight that took
+            no part in the loss is absent
+
+        Returns
+        -------
+        Mapping : gradients by name; a shadow weight without one stays where it is
+        """
+        return gradients
 
 
-class Nearest:
+class Nearest(Assigner):
     """Uniform quantization: the nearest level (lam = 0)."""
 
     def __init__(self, weights: Mapping[str, Tensor], bits: int) -> None:
         self.grids = {name: fit_grid(weight, bits) for name, weight in weights.items()}
 
-    def observe(
-        self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
-    ) -> None:
-        """Nothing to learn from a training step."""
-
     def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.grids[name].nearest(weight) for name, weight in shadows.items()}
 
 
-class EntropyConstrained:
+class EntropyConstrained(Assigner):
     """ECQ: the cheapest level under squared distance plus lam times code length.
 
     The constraint of a tensor is lam_l = lam * s_l * lam_l^max, with s_l smaller for tensors with
@@ -68,23 +105,21 @@ class EntropyConstrained:
         tensors = self._placed(weights)
         largest = max((len(placed.weight) for placed in tensors), default=1)
         scale = [tensor_scale(len(placed.weight), largest) for placed in tensors]
-        # lam of each tensor, in the order of the weights
-        self.lam = torch.zeros(0)
+        # lam_l of each tensor, in the order of the weights
+        self.strengths = torch.zeros(0)
         if tensors:
             strongest = lambda_max(tensors, Levels.of(tensors))
-            self.lam = lam * torch.tensor(scale, dtype=torch.float64).to(strongest) * strongest
+            scales = torch.tensor(scale, dtype=torch.float64).to(strongest)
+            self.strengths = lam * scales * strongest
 
     def _placed(self, weights: Mapping[str, Tensor]) -> list[Placed]:
         return [place(weight, self.grids[name]) for name, weight in weights.items()]
 
-    def observe(
-        self, model: torch.nn.Module, shadows: Mapping[str, Tensor], x: Tensor, y: Tensor
-    ) -> None:
-        """Nothing to learn from a training step."""
-
     def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if not shadows:
+            return {}
         tensors = self._placed(shadows)
-        return _shaped(assign(tensors, Levels.of(tensors), self.lam), shadows) if tensors else {}
+        return _shaped(assign(tensors, Levels.of(tensors), self.strengths), shadows)
 
 
 class RelevanceConstrained(EntropyConstrained):
@@ -142,7 +177,7 @@ class RelevanceConstrained(EntropyConstrained):
             tensors,
             rankings,
             Levels.of(tensors),
-            self.lam,
+            self.strengths,
             window=self.window,
             rho=self.rho,
             guesses=self._betas,

@@ -87,7 +87,7 @@ def assign_by_relevance(
     tensors: Sequence[Placed],
     rankings: Sequence[Ranking | None],
     levels: Levels,
-    lam: Tensor,
+    strengths: Tensor,
     *,
     window: Window,
     rho: float = 2.0,
@@ -106,7 +106,7 @@ def assign_by_relevance(
 
     Parameters
     ----------
-    tensors, levels, lam : as in :func:`ecqx.compression.assignment.diagram.assign`
+    tensors, levels, strengths : as in :func:`ecqx.compression.assignment.diagram.assign`
     rankings : from :func:`rank`, one per tensor; None gives the tensor its ECQ assignment
     rho : float > 0, factor on the cost of zero at full relevance
     guesses : betas that this function returned for nearly the same weights and relevance; they
@@ -119,14 +119,14 @@ def assign_by_relevance(
         weights alike in relevance and cost straddle its end (then all of these are zeroed).
     betas : list of float; None where a guess would save nothing
     """
-    plain = assign(tensors, levels, lam) if None in rankings else []
+    plain = assign(tensors, levels, strengths) if None in rankings else []
     # both diagrams at once: without the zero level, and with it
     others = levels.without_zero()
     information = torch.cat([others.information, levels.information])
     twice = Levels(levels.values.repeat(2, 1), levels.zero.repeat(2, 1), information)
-    rows, own_rows = boundaries(twice, lam.repeat(2)).chunk(2)
+    rows, own_rows = boundaries(twice, strengths.repeat(2)).chunk(2)
     usable = levels.information.isfinite()
-    price = torch.where(usable, lam[:, None] * levels.information, torch.inf)
+    price = torch.where(usable, strengths[:, None] * levels.information, torch.inf)
     cells = _zero_cell(own_rows, levels.zero)
     codes: list[Tensor] = []
     betas: list[float | None] = [None] * len(tensors)

@@ -190,7 +190,7 @@ def lambda_max(tensors: Sequence[Placed], levels: Levels) -> Tensor:
     return torch.where((gain > 0) & (price > _SAME_PRICE), gain / price, 0.0).amax(1)
 
 
-def boundaries(levels: Levels, lam: Tensor) -> Tensor:
+def boundaries(levels: Levels, strengths: Tensor) -> Tensor:
     """Where the cheapest level changes: the power diagram of each tensor's levels.
 
     Level c is the cheapest between its largest crossing with a lower level and its smallest
@@ -199,7 +199,7 @@ def boundaries(levels: Levels, lam: Tensor) -> Tensor:
 
     Parameters
     ----------
-    lam : Tensor >= 0, shape (tensors,)
+    strengths : Tensor >= 0, shape (tensors,)
 
     Returns
     -------
@@ -209,7 +209,7 @@ def boundaries(levels: Levels, lam: Tensor) -> Tensor:
     """
     values, n = levels.values, levels.values.shape[1]
     usable = levels.information.isfinite()
-    height = values.square() + lam[:, None] * torch.where(usable, levels.information, 0.0)
+    height = values.square() + strengths[:, None] * torch.where(usable, levels.information, 0.0)
     crossing = (height[:, None, :] - height[:, :, None]) / (
         2 * (values[:, None, :] - values[:, :, None])
     )
@@ -255,20 +255,20 @@ class Diagram:
         kernels.count_below(holder, self.below)
 
 
-def assign(tensors: Sequence[Placed], levels: Levels, lam: Tensor) -> list[Tensor]:
+def assign(tensors: Sequence[Placed], levels: Levels, strengths: Tensor) -> list[Tensor]:
     """Cheapest level per weight: squared distance plus lam times code length.
 
     Parameters
     ----------
     tensors : placed weights, their levels in ``levels``
-    lam : Tensor >= 0, shape (tensors,), in units of squared weight per bit
+    strengths : Tensor >= 0, shape (tensors,), in units of squared weight per bit
 
     Returns
     -------
     list of int32 Tensor, each of shape (n,): codes in [grid.low, grid.high]; ties go to the lower
     level.
     """
-    rows = boundaries(levels, lam)
+    rows = boundaries(levels, strengths)
     return [
         _look_up(placed, Diagram(placed, row)) for placed, row in zip(tensors, rows, strict=True)
     ]

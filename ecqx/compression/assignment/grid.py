@@ -63,7 +63,7 @@ def fit_grid(weight: Tensor, bits: int) -> Grid:
 
     Raises
     ------
-    ValueError: bits out of range, or weights that are empty or not finite.
+    ValueError : bits out of range, or weights that are empty or not finite.
     """
     if not MIN_BITS <= bits <= MAX_BITS:
         raise ValueError(f"bits: {bits!r} is out of range, expected {MIN_BITS} to {MAX_BITS}")

@@ -25,6 +25,7 @@ RelevanceSource = Callable[
 ]
 
 SOURCES = ("lrp", "magnitude", "gradient", "fisher", "shuffled", "constant")
+NEEDS_RULES = ("lrp", "shuffled")  # of LRP, for every layer
 RELEVANCE_OF = ("quantized", "shadow")
 
 
@@ -53,7 +54,7 @@ def relevance_source(
 
     Raises
     ------
-    ValueError: an unknown name.
+    ValueError : an unknown name.
     """
 
     def lrp(model, shadows, x, y):

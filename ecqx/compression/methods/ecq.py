@@ -8,15 +8,15 @@ another scale than in the authors' experiments: compare fronts, not single value
 from dataclasses import dataclass
 
 from ecqx.compression.assignment.assigners import EntropyConstrained
-from ecqx.compression.contract import Compressed, check_range, parameter, quantizable
-from ecqx.compression.training import Penalty, train_quantized
+from ecqx.compression.contract import Compressed, Penalty, check_range, parameter, quantizable
+from ecqx.compression.training import train_quantized
 
 
 @dataclass(frozen=True)
 class ECQ:
     """Cheapest level under squared distance plus lam times code length."""
 
-    bits: int = 4
+    bits: int = parameter(4, label="bits per weight")
     lam: float = parameter(0.1, label="λ: weight of the entropy term")
 
     def __post_init__(self):
@@ -24,6 +24,6 @@ class ECQ:
         check_range("lam", self.lam, 0.0, 1.0)
 
     def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
-        """See the contract; ``penalty`` is an addition to the training loss."""
+        """See :class:`ecqx.compression.contract.Method`."""
         assigner = EntropyConstrained(quantizable(model), self.bits, self.lam)
         return train_quantized(model, task, assigner, rng, penalty)

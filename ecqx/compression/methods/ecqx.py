@@ -7,19 +7,25 @@ so that the sparsity stays inside its window; ``lam`` is relative per tensor as 
 
 from dataclasses import dataclass
 
-from ecqx.attribution.lrp import BATCH_NORM, COMPOSITES
+from ecqx.attribution.lrp import BATCH_NORM, COMPOSITES, check_rules
 from ecqx.attribution.weight_relevance import STARTS
 from ecqx.compression.assignment.assigners import RelevanceConstrained
 from ecqx.compression.assignment.by_relevance import WINDOWS, Window
-from ecqx.compression.assignment.relevance_sources import RELEVANCE_OF, SOURCES, relevance_source
+from ecqx.compression.assignment.relevance_sources import (
+    NEEDS_RULES,
+    RELEVANCE_OF,
+    SOURCES,
+    relevance_source,
+)
 from ecqx.compression.contract import (
     Compressed,
+    Penalty,
     check_choice,
     check_range,
     parameter,
     quantizable,
 )
-from ecqx.compression.training import Penalty, train_quantized
+from ecqx.compression.training import train_quantized
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,11 @@ class ECQx:
     the rest is how LRP propagates.
     """
 
-    bits: int = 4
+    bits: int = parameter(4, label="bits per weight")
     lam: float = parameter(0.1, label="λ: weight of the entropy term")
     p: float = parameter(0.1, role="variant", label="p: window of sparsity")
     window: str = "below"
-    rho: float = parameter(2.0, role="variant", label="ρ: price of zero")
+    rho: float = parameter(2.0, role="variant")
     relevance: str = "lrp"
     momentum: float = parameter(0.1, role="variant")
     relevance_interval: int = parameter(1, role="variant")
@@ -60,8 +66,18 @@ class ECQx:
         check_choice("batch_norm", self.batch_norm, BATCH_NORM)
         check_choice("start", self.start, STARTS)
 
+    def skip(self, model, task) -> str | None:
+        """Relevance by LRP needs a rule for every layer."""
+        if self.relevance not in NEEDS_RULES:
+            return None
+        try:
+            check_rules(model)
+        except ValueError as error:
+            return f"{error}; relevance: gradient needs no rules"
+        return None
+
     def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
-        """See the contract; ``penalty`` is an addition to the training loss."""
+        """See :class:`ecqx.compression.contract.Method`."""
         source = relevance_source(
             self.relevance,
             relevance_of=self.relevance_of,

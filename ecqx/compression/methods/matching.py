@@ -64,7 +64,7 @@ class AttributionMatching:
 
     Raises
     ------
-    ValueError: an unknown variant, a layer that yields no map, or a layer of so few channels that
+    ValueError : an unknown variant, a layer that yields no map, or a layer of so few channels that
         ``sswa`` would leave out none of them or all.
     """
 
@@ -154,7 +154,7 @@ class AttributionMatching:
 
         Raises
         ------
-        ValueError: y has another form.
+        ValueError : y has another form.
         """
         with torch.set_grad_enabled(self.variant != "ewa"):
             teacher_logits = self.teacher(x)

@@ -8,6 +8,8 @@ the feature map, each unit a position of its own.
 
 from dataclasses import dataclass
 
+import torch
+
 from ecqx.compression.contract import Compressed, check_choice, check_range, parameter
 from ecqx.compression.methods.matching import VARIANTS, AttributionMatching
 
@@ -17,8 +19,8 @@ class WCAM:
     """Adds a penalty on changed attribution maps to the training of another method.
 
     To be inherited from in front of that method, as in ``class Method(WCAM, ECQ)``. Its own fields
-    and checks stay, and its ``compress`` has to take a ``penalty``; see
-    :class:`ecqx.compression.methods.ecq.ECQ`.
+    and checks stay, and its ``compress`` has to take a ``penalty``, see
+    :class:`ecqx.compression.contract.Method`.
 
     ``gamma`` weighs the penalty; with 0 the other method is left as it is. ``variant`` is how a
     feature map is collapsed: ``ewa``, ``swa`` or ``sswa``. ``layers`` names the layers that are
@@ -38,10 +40,24 @@ class WCAM:
         layer_names(self.layers)
         check_range("dropped", self.dropped, 0.0, 1.0)
 
+    def skip(self, model, task) -> str | None:
+        """What the other method says, or else that the model lacks the maps to be matched."""
+        reason = super().skip(model, task) if hasattr(super(), "skip") else None
+        if reason is None and self.gamma > 0:
+            try:
+                self._matching(model, task, torch.Generator())
+            except ValueError as error:
+                reason = str(error)
+        return reason
+
     def compress(self, model, task, rng) -> Compressed:
         if self.gamma == 0:
             return super().compress(model, task, rng)
-        with AttributionMatching(
+        with self._matching(model, task, rng) as penalty:
+            return super().compress(model, task, rng, penalty)
+
+    def _matching(self, model, task, rng) -> AttributionMatching:
+        return AttributionMatching(
             model,
             task.train.x[:1].to(task.device),
             gamma=self.gamma,
@@ -49,16 +65,15 @@ class WCAM:
             layers=layer_names(self.layers),
             dropped=self.dropped,
             rng=rng,
-        ) as penalty:
-            return super().compress(model, task, rng, penalty)
+        )
 
 
 def layer_names(text: str) -> list[str]:
-    """Names of layers from a text that separates them by commas; the empty text names none.
+    """Names of layers from a comma-separated list; the empty string names none.
 
     Raises
     ------
-    ValueError: a name is empty or given twice.
+    ValueError : a name is empty or given twice.
     """
     if not text.strip():
         return []

@@ -46,6 +46,15 @@ def test_wrong_options(options, message, small_cnn, small_task):
         ecqx.compress(small_cnn, data, data, **options)
 
 
+def test_a_layer_without_an_lrp_rule_is_named(small_cnn, small_task):
+    data = (small_task.train.x, small_task.train.y)
+    small_cnn[2] = torch.nn.Softplus()
+    small_cnn[4] = torch.nn.MultiheadAttention(8, 2)
+    small_cnn[4].forward = lambda x: x
+    with pytest.raises(ValueError, match=r"no LRP rule for: 4 \(MultiheadAttention\).*gradient"):
+        ecqx.compress(small_cnn, data, data, epochs=1)
+
+
 def test_divergence_is_an_error(small_cnn, small_task):
     data = (small_task.train.x, small_task.train.y)
     with pytest.raises(RuntimeError, match="compression diverged: the training loss became nan"):

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -41,8 +41,10 @@ def test_assignment_costs_no_more_than_brute_force(case, strength):
     tolerance = scale * (1e-6 if weight.dtype == torch.float32 else 1e-12)
     assert torch.all(chosen <= cost.amin(1) + tolerance)
     if weight.dtype == torch.float64:
-        agree = (index == expected).double().mean()
-        assert agree >= 0.9999 or (chosen - cost.amin(1)).max() <= tolerance
+        # Where no two levels cost the same, but for rounding in the cost itself, nor may ties.
+        cheapest, second = cost.topk(2, largest=False).values.T
+        clear = second - cheapest > 1e-14 * (scale + cheapest)
+        assert torch.equal(index.flatten()[clear], expected.flatten()[clear])
 
 
 @settings(deadline=None)
@@ -50,8 +52,8 @@ def test_assignment_costs_no_more_than_brute_force(case, strength):
 def test_counts_are_those_of_the_nearest_levels(case, strength):
     weight, grid = case
     ratio = weight.double() / grid.step
-    if ((ratio % 1) - 0.5).abs().min() < 1e-5:
-        return  # a weight in the middle between two levels may count for either
+    # a weight in the middle between two levels may count for either
+    assume(((ratio % 1) - 0.5).abs().min() >= 1e-5)
     expected = torch.bincount((grid.nearest(weight) - grid.low).long(), minlength=grid.n_levels)
     share = expected.double() / weight.numel()
     info = Single(weight, grid).info
@@ -200,8 +202,8 @@ def test_lambda_max_is_the_smallest_that_zeroes_everything(case):
     weight, grid = case
     single = Single(weight, grid)
     info = single.info
-    if ((info - info[grid.zero]).abs() < 1e-9).sum() > 1:
-        return  # two levels cost alike: no lambda can decide
+    # two levels that cost alike: no lambda can decide
+    assume(((info - info[grid.zero]).abs() < 1e-9).sum() <= 1)
     expected = smallest_lambda_that_zeroes(weight, grid.levels, info, grid.zero)
     assert float(single.lambda_max()) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 

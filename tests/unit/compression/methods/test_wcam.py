@@ -116,7 +116,7 @@ def test_fields_are_those_of_both(name, base):
         ({"dropped": 1.5}, "dropped: 1.5 is out of range"),
         ({"layers": "4,,1"}, "layers: '4,,1' has an empty or a repeated name"),
         ({"layers": "4, 4"}, "layers: '4, 4' has an empty or a repeated name"),
-        ({"layers": 4}, "layers: 4 is int, expected a text"),
+        ({"layers": 4}, "layers: 4 is int, expected text"),
     ],
 )
 def test_bad_hyper_parameters_are_named(name, params, message):
