@@ -22,14 +22,23 @@ from ecqx.page.payload import payload, run_numbers
 LIBRARY = "vendor/plotly-basic.min.js"
 LICENSE = "vendor/plotly-LICENSE.txt"
 # In the order in which they build upon each other.
-SCRIPTS = (
-    "statistics.js",
-    "data.js",
-    "selection.js",
-    "panels.js",
-    "run.js",
-    "table.js",
-    "page.js",
+SCRIPTS = tuple(
+    f"scripts/{name}.js"
+    for name in (
+        "statistics",
+        "data",
+        "colors",
+        "selection",
+        "axes",
+        "points",
+        "drawing",
+        "zoom",
+        "keys",
+        "panels",
+        "run",
+        "table",
+        "page",
+    )
 )
 
 

@@ -113,7 +113,7 @@
   }
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", () => {
-    Selection.recolour();
+    Selection.recolor();
     update();
   });
   update();

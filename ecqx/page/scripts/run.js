@@ -81,7 +81,7 @@ const Run = (() => {
 
   const UNDEFINED = -128;
 
-  /** Draw cells of colour; `color(position)` gives [red, green, blue]; a mask gets an outline. */
+  /** Draw cells of color; `color(position)` gives [red, green, blue]; a mask gets an outline. */
   function draw(canvas, gallery, color, mask, outline) {
     const { height, width } = gallery;
     const scale = Math.max(2, Math.round(192 / Math.max(height, width)));
