@@ -52,7 +52,9 @@ def render(
     Parameters
     ----------
     runs, attributions : DataFrame
-        As runs.csv and attributions.csv; columns that older tables lack may be absent.
+        As runs.csv and attributions.csv; columns that older tables lack may be absent. Runs whose
+        status is not ``ok`` (``diverged``, ``failed``, ``skipped``) are counted and listed, with
+        the text in the column ``reason`` if there is one.
     galleries : sequence of Gallery
         Attribution maps, one gallery per task; without one its runs are shown without maps. Of
         all of them as many samples and explainers are kept as `maps.BUDGET` allows.

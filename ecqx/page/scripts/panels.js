@@ -3,7 +3,6 @@
 
 const Panels = (() => {
   const panels = new Map(); // task -> panel
-  const statuses = ["diverged", "skipped"];
   let actions = {};
 
   function element(name, className, text) {
@@ -80,7 +79,7 @@ const Panels = (() => {
 
   function absence(runs) {
     const parts = [];
-    for (const status of statuses) {
+    for (const status of Data.statuses) {
       for (const method of Data.methods) {
         const own = runs.filter((i) => Data.column("method")[i] === method.name);
         const count = own.filter((i) => Data.column("status")[i] === status).length;

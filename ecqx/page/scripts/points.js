@@ -2,6 +2,8 @@
 // Operating points: means over runs, their fronts, and what is said of them.
 
 const Points = (() => {
+  const LONGEST = 80; // characters of a reason in a label
+
   /** Operating points of one task: the selected runs of a method and point, and their means. */
   function of(runs, x, y) {
     const groups = new Map();
@@ -44,6 +46,19 @@ const Points = (() => {
     return Data.text(mean) + width;
   }
 
+  /** What happened to the runs without a result, as far as the table says: a line per reason. */
+  function reasons(runs) {
+    const counts = new Map();
+    for (const i of runs.filter((i) => Data.reason(i))) {
+      // a plot's label does not wrap; the run's own details have the whole reason
+      const reason = Data.reason(i);
+      const short = reason.length > LONGEST ? `${reason.slice(0, LONGEST)}…` : reason;
+      const line = `${Data.column("status")[i]}: ${short}`;
+      counts.set(line, (counts.get(line) ?? 0) + 1);
+    }
+    return [...counts].map(([line, count]) => `${count} ${line}`);
+  }
+
   function describe(point, x, y) {
     const n = point.runs.filter((i) => Data.ok[i]).length;
     const lacking = n < point.runs.length ? ` of ${point.runs.length} runs` : "";
@@ -51,6 +66,7 @@ const Points = (() => {
     return [
       `${Data.methodLabel(point.method)}, ${point.point}`,
       seeds,
+      ...reasons(point.runs),
       `${y.label}: ${spread(point.y)}`,
       `${x.label}: ${spread(point.x)}`,
     ];

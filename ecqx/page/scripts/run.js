@@ -21,6 +21,9 @@ const Run = (() => {
       ["Seed", String(of("seed"))],
       ["Status", of("status")],
     ];
+    if (Data.reason(i)) {
+      known.push(["Reason", Data.reason(i)]);
+    }
     if (Data.ok[i]) {
       known.push(
         ["Accuracy", `${(of("accuracy") * 100).toFixed(2)} %`],
