@@ -13,22 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import colormaps
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from ecqx import page
 from ecqx.page import maps
 from ecqx.results import statistics
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
-
 DRIVER = shutil.which("chromedriver")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(
-    not (DRIVER and BROWSER),
-    reason="no Chromium: install the packages chromium and chromium-driver",
-)
+pytestmark = pytest.mark.skipif(not (DRIVER and BROWSER), reason="no Chromium")
 TABLES = Path(__file__).parents[2] / "results/reference/tables"
 REASON = f"ValueError: step <b>inf</b> & more, {'expected a finite number, ' * 5}got inf"
 READY = "return performance.getEntriesByName('ready').length > 0"
