@@ -41,14 +41,12 @@ class Dataflow:
 
     Attributes
     ----------
-    layers : tuple of str
-        Layers in the order in which they run, with the sums that `residual_sums` adds.
-    normalised : tuple of (str, str)
-        Linear or convolutional layers and the batch norms that take their output, where nothing
-        else does and both run once.
-    operations : tuple of str
-        Operations outside of modules that compute with activations, rather than move or select
-        them: additions, products, means, whatever works in place.
+    layers : tuple of str, layers in the order in which they run, with the sums that `residual_sums`
+        adds.
+    normalised : tuple of (str, str); linear or convolutional layers and the batch norms that take
+        their output, where nothing else does and both run once.
+    operations : tuple of str, operations outside of modules that compute with activations, rather
+        than move or select them: additions, products, means, whatever works in place.
     """
 
     layers: tuple[str, ...]
@@ -64,7 +62,7 @@ def dataflow(model: nn.Module) -> Dataflow:
 
     Raises
     ------
-    ValueError: it depends on the values or the shape of what it is given, and cannot be traced.
+    ValueError : it depends on the values or the shape of what it is given, and cannot be traced.
     """
     if model not in _known:
         _known[model] = _traced(model)

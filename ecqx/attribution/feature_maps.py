@@ -38,7 +38,7 @@ def feature_layer(model: torch.nn.Module, sample: Tensor) -> str:
 
     Raises
     ------
-    ValueError: the model has neither a convolution nor two dense layers, or the convolution that
+    ValueError : the model has neither a convolution nor two dense layers, or the convolution that
         runs last is the same module as another that runs behind it.
     """
     leaves = [
@@ -76,7 +76,7 @@ def map_shapes(
 
     Raises
     ------
-    ValueError: a layer that the model does not have or does not run, or whose output is neither of
+    ValueError : a layer that the model does not have or does not run, or whose output is neither of
         shape (n, channels, height, width) nor (n, units); the message names it.
     """
     known = [name for name, _ in model.named_modules() if name]

@@ -46,8 +46,8 @@ def check_rules(model: torch.nn.Module) -> None:
 
     Raises
     ------
-    ValueError: naming the layers without a rule and their types, or the operations; or the forward
-    pass cannot be traced, see :func:`ecqx.attribution.dataflow.dataflow`.
+    ValueError : naming the layers without a rule and their types, or the operations; or the forward
+        pass cannot be traced, see :func:`ecqx.attribution.dataflow.dataflow`.
     """
     missing = [
         f"{name or 'the model'} ({type(module).__name__})"
@@ -116,7 +116,7 @@ def composite(name: str, *, batch_norm: str = "merge") -> SpecialFirstLayerMapCo
 
     Raises
     ------
-    ValueError: unknown name or treatment of batch normalisation.
+    ValueError : unknown name or treatment of batch normalisation.
     """
     if name not in COMPOSITES:
         raise ValueError(f"composite: {name!r} is unknown, expected one of {', '.join(COMPOSITES)}")

@@ -55,7 +55,7 @@ def weight_relevance(
 
     Raises
     ------
-    ValueError: a layer without a rule, an unknown composite, batch-norm treatment or start.
+    ValueError : a layer without a rule, an unknown composite, batch-norm treatment or start.
     """
     if start not in STARTS:
         raise ValueError(f"start: {start!r} is unknown, expected one of {', '.join(STARTS)}")

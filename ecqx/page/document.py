@@ -51,13 +51,12 @@ def render(
 
     Parameters
     ----------
-    runs, attributions : DataFrame
-        As runs.csv and attributions.csv; columns that older tables lack may be absent. Runs whose
-        status is not ``ok`` (``diverged``, ``failed``, ``skipped``) are counted and listed, with
-        the text in the column ``reason`` if there is one.
-    galleries : sequence of Gallery
-        Attribution maps, one gallery per task; without one its runs are shown without maps. Of
-        all of them as many samples and explainers are kept as `maps.BUDGET` allows.
+    runs, attributions : DataFrame, as runs.csv and attributions.csv; columns that older tables lack
+        may be absent. Runs whose status is not ``ok`` (``diverged``, ``failed``, ``skipped``) are
+        counted and listed, with the text in the column ``reason`` if there is one.
+    galleries : sequence of Gallery, attribution maps, one gallery per task; without one its runs
+        are shown without maps. Of all of them as many samples and explainers are kept as
+        `maps.BUDGET` allows.
 
     Returns
     -------
@@ -66,8 +65,7 @@ def render(
 
     Raises
     ------
-    ValueError
-        A column is missing, or a run or a row of attributions occurs twice.
+    ValueError : a column is missing, or a run or a row of attributions occurs twice.
     """
     data = payload(runs, attributions)
     data["maps"] = embedded(galleries, run_numbers(runs))

@@ -37,8 +37,7 @@ def of_methods(methods: Iterable[str]) -> list[dict]:
 
     Raises
     ------
-    ValueError
-        A marker or a line style has no counterpart here.
+    ValueError : a marker or a line style has no counterpart here.
     """
     return [
         {

@@ -15,11 +15,9 @@ def crop_and_flip(x: Tensor, rng: torch.Generator, padding: int) -> Tensor:
 
     Parameters
     ----------
-    x : Tensor, shape (n, C, H, W)
-        Left untouched.
+    x : Tensor, shape (n, C, H, W); left untouched.
     rng : torch.Generator
-    padding : int, at least 0
-        Pixels on every side, and so the furthest shift in either direction.
+    padding : int, at least 0; pixels on every side, and so the furthest shift in either direction.
 
     Returns
     -------
@@ -27,7 +25,7 @@ def crop_and_flip(x: Tensor, rng: torch.Generator, padding: int) -> Tensor:
 
     Raises
     ------
-    ValueError: padding negative.
+    ValueError : padding negative.
     """
     if padding < 0:
         raise ValueError(f"padding is {padding}, expected at least 0")

@@ -34,10 +34,8 @@ def fetch(url: str, path: Path, digest: str) -> Path:
     Parameters
     ----------
     url : str
-    path : Path
-        Where the file belongs; folders are made.
-    digest : str
-        MD5 or SHA-256 digest of the file, in hexadecimal digits.
+    path : Path, where the file belongs; folders are made.
+    digest : str, MD5 or SHA-256 digest of the file, in hexadecimal digits.
 
     Returns
     -------
@@ -46,8 +44,8 @@ def fetch(url: str, path: Path, digest: str) -> Path:
 
     Raises
     ------
-    OSError: no network, no such file there, an interrupted connection, or another checksum; one
-    line that says what to do.
+    OSError : no network, no such file there, an interrupted connection, or another checksum; one
+        line that says what to do.
     """
     path = Path(path)
     if path.exists():
@@ -75,7 +73,7 @@ def verify(path: Path, url: str, digest: str) -> Path:
 
     Raises
     ------
-    OSError: it has another one.
+    OSError : it has another one.
     """
     if (found := checksum(path, digest)) != digest:
         raise OSError(
@@ -141,16 +139,11 @@ class Archive:
 
     Parameters
     ----------
-    url : str
-        Its last part is the archive's file name.
-    digest : str
-        Its MD5 or SHA-256, in hexadecimal digits.
-    folder : str
-        Path below the data folder of what a data set reads.
-    content : tuple of str
-        Files and folders that must be in ``folder``.
-    inside : str, optional
-        Path of the same in the archive, where it is another one.
+    url : str, its last part is the archive's file name.
+    digest : str, its MD5 or SHA-256, in hexadecimal digits.
+    folder : str, path below the data folder of what a data set reads.
+    content : tuple of str, files and folders that must be in ``folder``.
+    inside : str, optional; path of the same in the archive, where it is another one.
     """
 
     url: str
@@ -168,10 +161,8 @@ class Archive:
 
         Parameters
         ----------
-        name : str
-            The data set's, for the command that fetches it.
-        root : Path, optional
-            The data folder.
+        name : str, the data set's, for the command that fetches it.
+        root : Path, optional; the data folder.
         """
         if root is None:
             return (
@@ -198,8 +189,8 @@ class Archive:
 
         Raises
         ------
-        FileNotFoundError: there is no archive either.
-        OSError: the archive is damaged, or does not hold the folder.
+        FileNotFoundError : there is no archive either.
+        OSError : the archive is damaged, or does not hold the folder.
         """
         folder = Path(root) / self.folder
         if not folder.is_dir():

@@ -10,7 +10,7 @@ def locate(path: str, root: Path | None) -> Path:
 
     Raises
     ------
-    ValueError: nothing is there, or the path is relative and there is no data folder.
+    ValueError : nothing is there, or the path is relative and there is no data folder.
     """
     found = Path(path).expanduser()
     if not found.is_absolute():

@@ -30,19 +30,16 @@ class OwnModel:
 
     Parameters
     ----------
-    name : str
-        The model's name in paths and tables.
-    factory : str
-        "package.module:function", the module importable. The function is called as
-        ``function(input_shape, n_classes)`` and returns the network, see
-        :mod:`ecqx.tasks.models` for what it may be made of.
-    checkpoint : str, optional
-        A file with its trained ``state_dict``, as ``torch.save`` writes it; a path like those of
-        own data. Takes the place of the full-precision training.
+    name : str, the model's name in paths and tables.
+    factory : str, "package.module:function", the module importable. The function is called as
+        ``function(input_shape, n_classes)`` and returns the network, see :mod:`ecqx.tasks.models`
+        for what it may be made of.
+    checkpoint : str, optional; a file with its trained ``state_dict``, as ``torch.save`` writes it;
+        a path like those of own data. Takes the place of the full-precision training.
 
     Raises
     ------
-    ValueError: the factory is not written like that.
+    ValueError : the factory is not written like that.
     """
 
     name: str
@@ -58,8 +55,8 @@ class OwnModel:
 
         Raises
         ------
-        ValueError: the factory cannot be imported or called, or does not return a module that
-        makes logits of such inputs.
+        ValueError : the factory cannot be imported or called, or does not return a module that
+            makes logits of such inputs.
         """
         from torch import nn
 
@@ -156,16 +153,13 @@ def given(
     Parameters
     ----------
     build : callable (input_shape, n_classes) -> nn.Module
-    dataset : Dataset
-        Decides the shape of inputs and the number of classes.
-    path : Path
-        Its ``state_dict``.
-    rng : torch.Generator
-        For the weights before they are replaced.
+    dataset : Dataset, decides the shape of inputs and the number of classes.
+    path : Path, its ``state_dict``.
+    rng : torch.Generator, for the weights before they are replaced.
 
     Raises
     ------
-    ValueError: as :func:`load_checkpoint`.
+    ValueError : as :func:`load_checkpoint`.
     """
     from ecqx.seeding import global_seed
     from ecqx.tasks.pretrain import Pretrained
@@ -181,15 +175,13 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
 
     Parameters
     ----------
-    model : nn.Module
-        Changed in place.
-    path : Path
-        A ``state_dict``, as ``torch.save`` writes it.
+    model : nn.Module, changed in place.
+    path : Path, a ``state_dict``, as ``torch.save`` writes it.
 
     Raises
     ------
-    ValueError: the file cannot be read, or is of another network; one line with the names that do
-    not fit.
+    ValueError : the file cannot be read, or is of another network; one line with the names that do
+        not fit.
     """
     state, own = read_checkpoint(path), model.state_dict()
     faults = [
@@ -214,8 +206,8 @@ def read_checkpoint(path: Path) -> dict:
 
     Raises
     ------
-    ValueError: the file cannot be read, or holds something else, or values that are not finite; one
-    line that names it.
+    ValueError : the file cannot be read, or holds something else, or values that are not finite;
+        one line that names it.
     """
     import torch
 

@@ -13,10 +13,8 @@ class Registry:
 
     Parameters
     ----------
-    package : str
-        Its dotted name; messages call an entry by its last part, without the plural's s.
-    folder : Path
-        Where its files are.
+    package : str, its dotted name; messages call an entry by its last part, without the plural's s.
+    folder : Path, where its files are.
     """
 
     def __init__(self, package: str, folder: Path) -> None:
@@ -37,7 +35,7 @@ class Registry:
 
         Raises
         ------
-        ValueError: there is neither; the message lists the known names.
+        ValueError : there is neither; the message lists the known names.
         """
         if name in self._registered:
             return self._registered[name]
@@ -54,7 +52,7 @@ class Registry:
 
         Raises
         ------
-        ValueError: a file has this name.
+        ValueError : a file has this name.
         """
         if name in self.names():
             raise ValueError(f"{self._kind} {name!r} is a file of {self._package} already")

@@ -15,7 +15,7 @@ def limit_threads(n: int) -> None:
 
     Raises
     ------
-    ValueError: n below 1.
+    ValueError : n below 1.
     """
     if n < 1:
         raise ValueError(f"number of threads is {n}, expected at least 1")
@@ -45,7 +45,7 @@ def choose_device(gpu: bool) -> torch.device:
 
     Raises
     ------
-    RuntimeError: the process was given a GPU and torch cannot use any.
+    RuntimeError : the process was given a GPU and torch cannot use any.
     """
     if not gpu:
         return torch.device("cpu")

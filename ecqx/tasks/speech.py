@@ -32,19 +32,13 @@ class Speaker:
 
     Parameters
     ----------
-    accent : str
-        Language of espeak-ng, for example "en-us".
-    formants : tuple of three tuples of int
-        Frequency, strength and width of the formants 1 to 8, in per cent. The frequencies scale
-        with the length of the vocal tract.
-    pitch : tuple of int
-        Lowest and highest fundamental frequency of a sentence in Hz.
-    voicing, consonants : int
-        Strength of voiced sounds and of unvoiced consonants in per cent.
-    roughness : int, 0 to 7
-        Creaking.
-    flutter : int
-        Wavering of the pitch; 2 is usual.
+    accent : str, language of espeak-ng, for example "en-us".
+    formants : tuple of three tuples of int, frequency, strength and width of the formants 1 to 8,
+        in per cent. The frequencies scale with the length of the vocal tract.
+    pitch : tuple of int, lowest and highest fundamental frequency of a sentence in Hz.
+    voicing, consonants : int, strength of voiced sounds and of unvoiced consonants in per cent.
+    roughness : int, 0 to 7; creaking.
+    flutter : int, wavering of the pitch; 2 is usual.
     """
 
     accent: str
@@ -110,18 +104,15 @@ class Synthesizer:
         Parameters
         ----------
         word : str
-        speaker : Speaker
-            One of those that the synthesizer was started with.
+        speaker : Speaker, one of those that the synthesizer was started with.
         words_per_minute : int, 80 to 450
-        pitch : int, 0 to 100
-            Base pitch; 50 is the speaker's own.
-        pitch_range : int, 0 to 100
-            0 is monotone, 50 the speaker's own.
+        pitch : int, 0 to 100; base pitch; 50 is the speaker's own.
+        pitch_range : int, 0 to 100; 0 is monotone, 50 the speaker's own.
 
         Raises
         ------
-        ValueError: the speaker is not known, or the accent not to espeak-ng.
-        RuntimeError: espeak-ng fails, or delivers nothing.
+        ValueError : the speaker is not known, or the accent not to espeak-ng.
+        RuntimeError : espeak-ng fails, or delivers nothing.
         """
         library = self._library
         if speaker not in self._voices:
@@ -153,7 +144,7 @@ def synthesizer(speakers: Sequence[Speaker]) -> Iterator[Synthesizer]:
 
     Raises
     ------
-    ValueError: more speakers than espeak-ng has room for.
+    ValueError : more speakers than espeak-ng has room for.
     """
     import espeakng_loader
 

@@ -49,16 +49,15 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
 
     Parameters
     ----------
-    seed : int
-        Decides which of the official training images are for validation; the share is the same in
-        every class.
-    root : Path
-        The folder that holds the archive, or ``cifar-10-batches-py`` as torchvision unpacks it.
+    seed : int, decides which of the official training images are for validation; the share is the
+        same in every class.
+    root : Path, the folder that holds the archive, or ``cifar-10-batches-py`` as torchvision
+        unpacks it.
 
     Raises
     ------
-    FileNotFoundError: neither is there.
-    OSError: the archive or a file of the folder is damaged; it is named.
+    FileNotFoundError : neither is there.
+    OSError : the archive or a file of the folder is damaged; it is named.
     """
     if reason := missing(root):
         raise FileNotFoundError(reason)

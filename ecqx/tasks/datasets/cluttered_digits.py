@@ -118,10 +118,8 @@ def _place(patch: Tensor, side: Tensor, center: Tensor) -> Tensor:
     Parameters
     ----------
     patch : Tensor, shape (n, 1, s, s)
-    side : Tensor, shape (n,)
-        Side of the enlarged patch in canvas pixels.
-    center : Tensor, shape (n, 2)
-        Its (column, row) center in canvas pixels.
+    side : Tensor, shape (n,); side of the enlarged patch in canvas pixels.
+    center : Tensor, shape (n, 2); its (column, row) center in canvas pixels.
     """
     n = len(patch)
     # grid_sample's coordinates run from -1 to 1 over canvas and patch alike

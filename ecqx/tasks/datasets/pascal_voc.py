@@ -68,18 +68,17 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
 
     Parameters
     ----------
-    seed : int
-        Decides which of the official training images are for validation; the share is the same
-        among the images of each class, counted by the rarest class in an image.
-    root : Path
-        The folder that holds the archive, or ``VOCdevkit/VOC2012`` as torchvision unpacks it.
+    seed : int, decides which of the official training images are for validation; the share is the
+        same among the images of each class, counted by the rarest class in an image.
+    root : Path, the folder that holds the archive, or ``VOCdevkit/VOC2012`` as torchvision unpacks
+        it.
 
     Raises
     ------
-    FileNotFoundError: neither is there, or a listed file is not.
-    OSError: the archive is damaged; it is named.
-    ValueError: an image is listed twice, it or its segmentation cannot be read, they differ in
-    size, or the segmentation holds a value that stands for no class; the file is named.
+    FileNotFoundError : neither is there, or a listed file is not.
+    OSError : the archive is damaged; it is named.
+    ValueError : an image is listed twice, it or its segmentation cannot be read, they differ in
+        size, or the segmentation holds a value that stands for no class; the file is named.
     """
     if reason := missing(root):
         raise FileNotFoundError(reason)

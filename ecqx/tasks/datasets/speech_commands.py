@@ -62,18 +62,16 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
 
     Parameters
     ----------
-    seed : int
-        Decides which unknown clips are used, and on the background noise.
-    root : Path
-        The folder that holds the archive, or ``SpeechCommands/speech_commands_v0.02`` as torchaudio
-        unpacks it, and the published test set if it is to be used.
+    seed : int, decides which unknown clips are used, and on the background noise.
+    root : Path, the folder that holds the archive, or ``SpeechCommands/speech_commands_v0.02`` as
+        torchaudio unpacks it, and the published test set if it is to be used.
 
     Raises
     ------
-    FileNotFoundError: the data set is not there.
-    OSError: the archive is damaged; it is named.
-    ValueError: clips are too few or too many, a listed one is missing or in both lists, or one is
-    no audio, cut off or not mono at 16 kHz; it is named.
+    FileNotFoundError : the data set is not there.
+    OSError : the archive is damaged; it is named.
+    ValueError : clips are too few or too many, a listed one is missing or in both lists, or one is
+        no audio, cut off or not mono at 16 kHz; it is named.
     """
     if reason := missing(root):
         raise FileNotFoundError(reason)
@@ -110,7 +108,7 @@ def published_splits(folder: Path) -> dict[str, list[Path]]:
 
     Raises
     ------
-    ValueError: there are too few or too many files, or a listed one is missing or in both lists.
+    ValueError : there are too few or too many files, or a listed one is missing or in both lists.
     """
     found = {
         clip

@@ -49,10 +49,8 @@ class Clip:
     Parameters
     ----------
     label : int
-    stem : str
-        Name of its file, without folder and suffix.
-    speaker : str, optional
-        None for silence.
+    stem : str, name of its file, without folder and suffix.
+    speaker : str, optional; None for silence.
     samples : float32 Tensor, shape (16000,), full scale 1
     """
 
@@ -79,17 +77,15 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
 
     Parameters
     ----------
-    seed : int
-        Decides which speakers, and which clips of silence, go where.
-    root : Path
-        The folder that holds the data set: the archive, compressed or not, or its content as a
-        folder; WAV or FLAC.
+    seed : int, decides which speakers, and which clips of silence, go where.
+    root : Path, the folder that holds the data set: the archive, compressed or not, or its content
+        as a folder; WAV or FLAC.
 
     Raises
     ------
-    FileNotFoundError: it is not there.
-    ValueError: the archive is damaged, clips are too few or too many, or a file has an unknown
-    name, is no audio, or is not mono at 16 kHz; it is named.
+    FileNotFoundError : it is not there.
+    ValueError : the archive is damaged, clips are too few or too many, or a file has an unknown
+        name, is no audio, or is not mono at 16 kHz; it is named.
     """
     if reason := missing(root):
         raise FileNotFoundError(reason)
@@ -130,12 +126,11 @@ def read_clips(source: Path) -> list[Clip]:
 
     Parameters
     ----------
-    source : Path
-        What :func:`find` found.
+    source : Path, what :func:`find` found.
 
     Raises
     ------
-    ValueError: as :func:`prepare` does.
+    ValueError : as :func:`prepare` does.
     """
     clips = [_decode(path, content) for path, content in _files(source)]
     if len(clips) != N_CLIPS:

@@ -125,10 +125,8 @@ def record(
     Parameters
     ----------
     labels : int64 Tensor, shape (n,)
-    speakers : sequence of Speaker
-        To draw from.
-    synthesizer : Synthesizer
-        Started with these speakers.
+    speakers : sequence of Speaker, to draw from.
+    synthesizer : Synthesizer, started with these speakers.
     rng : torch.Generator
 
     Returns

@@ -18,7 +18,7 @@ def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
 
     Raises
     ------
-    ValueError: height or width is not a multiple of 8.
+    ValueError : height or width is not a multiple of 8.
     """
     channels, height, width = input_shape
     shrink = 2 ** len(_CHANNELS)

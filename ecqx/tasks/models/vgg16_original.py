@@ -21,7 +21,7 @@ def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
 
     Raises
     ------
-    ValueError: height or width is below 32, of which five halvings leave nothing.
+    ValueError : height or width is below 32, of which five halvings leave nothing.
     """
     channels, height, width = input_shape
     smallest = 2 ** len(_STAGES)

@@ -36,17 +36,14 @@ class Source(_Source):
 
     Parameters
     ----------
-    sample_rate : int, at least 8000
-        Hz. All files must have it; nothing is resampled.
-    seconds : float, at least 0.1
-        Length of a clip: shorter recordings are padded with zeros, longer ones cut.
-    speaker : str, optional
-        A regular expression with one group, searched in the file name; the group is the speaker,
-        who is then heard in one split only. It must be found in every name.
-    augmentation : "none" or "shift_noise"
-        Of the training clips: shifts in time by up to 100 ms, and noise on the features.
-    validation, test : float
-        Shares of the training recordings for the splits that have no folder.
+    sample_rate : int, at least 8000; Hz. All files must have it; nothing is resampled.
+    seconds : float, at least 0.1; length of a clip: shorter recordings are padded with zeros,
+        longer ones cut.
+    speaker : str, optional; a regular expression with one group, searched in the file name; the
+        group is the speaker, who is then heard in one split only. It must be found in every name.
+    augmentation : "none" or "shift_noise", of the training clips: shifts in time by up to 100 ms,
+        and noise on the features.
+    validation, test : float, shares of the training recordings for the splits that have no folder.
     """
 
     sample_rate: int = 16_000

@@ -43,15 +43,11 @@ class Source(_Source):
 
     Parameters
     ----------
-    image_size : int, at least 8
-        Pixels a side.
-    channels : 1 or 3
-        Grey or red, green and blue.
-    augmentation : "none" or "crop_flip"
-        Of the training images: see :func:`ecqx.tasks.augmentation.crop_and_flip`; shifts by up to
-        an eighth of a side.
-    validation, test : float
-        Shares of the training images for the splits that have no folder.
+    image_size : int, at least 8; pixels a side.
+    channels : 1 or 3, grey or red, green and blue.
+    augmentation : "none" or "crop_flip", of the training images: see
+        :func:`ecqx.tasks.augmentation.crop_and_flip`; shifts by up to an eighth of a side.
+    validation, test : float, shares of the training images for the splits that have no folder.
     """
 
     image_size: int = 32
