@@ -1,7 +1,7 @@
 """Layer-wise relevance propagation (LRP) rules by layer, as zennit composites.
 
-Sources: Bach et al. 2015 (epsilon, alpha-beta), Montavon et al. 2019 (composites), Lapuschkin et
-al. 2019 (flat). ECQx (arXiv 2109.04236), section 4.2, uses these two composites.
+Sources: [bach2015lrp] (epsilon, alpha-beta), [montavon2019overview] (composites),
+[lapuschkin2019unmasking] (flat). ECQx uses these two composites: [becking2021ecqx], section 4.2.
 """
 
 from __future__ import annotations

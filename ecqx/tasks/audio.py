@@ -126,7 +126,7 @@ def change_channel(x: Tensor, strength: float, rng: torch.Generator) -> Tensor:
 def mask_band(x: Tensor, dim: int, widest: int, rng: torch.Generator) -> Tensor:
     """Set a random band of every sample to zero, the mean of standardized features.
 
-    Source: SpecAugment, Park et al. 2019, arXiv 1904.08779, section 2.
+    Source: [park2019specaugment], section 2.
 
     Parameters
     ----------

@@ -10,8 +10,8 @@ from torch.nn import functional
 def crop_and_flip(x: Tensor, rng: torch.Generator, padding: int) -> Tensor:
     """Cut every image out of itself padded with zeros, at a random place, and mirror every other.
 
-    Source: He et al. 2016, arXiv 1512.03385, section 4.2 (padding 4 for 32x32 pixels). Zero is the
-    mean of standardised images.
+    Source: [he2016resnet], section 4.2 (padding 4 for 32x32 pixels). Zero is the mean of
+    standardised images.
 
     Parameters
     ----------

@@ -48,9 +48,9 @@ def pretrain(
     task : Task, its budget is spent here, on its device.
     rng : torch.Generator, source of all randomness: initialisation, order of the batches,
         augmentation, dropout. Torch's global generators come back as they were.
-    weight_decay : float, at least 0; decoupled from the gradient (AdamW, Loshchilov and Hutter
-        2019), and spared on biases and normalisation, which it would only pull away from where the
-        data put them.
+    weight_decay : float, at least 0; decoupled from the gradient (AdamW,
+        [loshchilov2019adamw]), and spared on biases and normalisation, which it would only pull
+        away from where the data put them.
     pretrained : callable (model) -> str, optional; puts weights learnt elsewhere into the new
         network, and says which; see :mod:`ecqx.tasks.models`.
 

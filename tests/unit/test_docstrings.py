@@ -24,6 +24,8 @@ SECTIONS = (
 )  # fmt: skip
 NAME = r"\*{0,2}\w+"
 ENTRY = re.compile(rf"({NAME}(?:, {NAME})*)(?: : (\S.*))")
+# [key] or [key, place in it]
+CITED = re.compile(r"\[([a-z]+[0-9]{4}[a-z0-9]+)(?:, [^\]]+)?\]")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -130,6 +132,24 @@ def test_docstrings_are_written_alike_and_say_what_is_there():
     trees = {path.relative_to(ROOT): tree for path, tree in everything.items() if converted(path)}
     assert trees
     assert list(all_problems(trees, project_classes(everything))) == []
+
+
+def references():
+    return re.findall(r"^@\w+\{(\w+),$", (ROOT / "REFERENCES.bib").read_text(), re.MULTILINE)
+
+
+def test_sources_are_in_the_bibliography():
+    cited = {
+        (key, path.name)
+        for path in python_files()
+        for key in CITED.findall(path.read_text(encoding="utf-8"))
+    }
+    assert cited
+    assert [entry for entry in sorted(cited) if entry[0] not in references()] == []
+
+
+def test_each_source_is_in_the_bibliography_once():
+    assert references() == sorted(set(references()))
 
 
 def test_unconverted_files_exist():

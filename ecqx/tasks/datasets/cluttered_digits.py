@@ -2,8 +2,8 @@
 
 Real digits (:mod:`ecqx.tasks.datasets.digits`), enlarged smoothly. The clutter is made of
 fragments of other digits and of texture, so that strokes alone do not tell where to look: the
-label is that of the one whole digit, the mask holds its pixels. In the manner of the cluttered
-MNIST of Mnih et al. 2014 (arXiv 1406.6247).
+label is that of the one whole digit, the mask holds its pixels. After the cluttered MNIST of
+[mnih2014attention].
 """
 
 from __future__ import annotations

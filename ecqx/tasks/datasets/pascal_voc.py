@@ -1,10 +1,10 @@
 """Pascal VOC 2012, segmented images: what of twenty classes is in them, and where.
 
-Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge", IJCV 2010. 2,913 images.
-Multi-label classification: an image has every class of which its segmentation shows a pixel; the
-border around objects ("void") belongs to none. The segmentation is the ground truth for
-localisation, class by class. The test split is the official validation set, since the official test
-set has no public labels; a fifth of the 1,464 official training images is set aside for validation.
+Source: [everingham2010voc]. 2,913 images. Multi-label classification: an image has every class of
+which its segmentation shows a pixel; the border around objects ("void") belongs to none. The
+segmentation is the ground truth for localisation, class by class. The test split is the official
+validation set, since the official test set has no public labels; a fifth of the 1,464 official
+training images is set aside for validation.
 
 Read from disk, as torchvision has it. Images are squeezed to 224x224 (bilinear, antialiased; class
 maps by the nearest pixel) and standardised with ImageNet's statistics: 1.9 GB as float32 with the

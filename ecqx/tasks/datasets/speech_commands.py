@@ -1,4 +1,4 @@
-"""Speech Commands v0.02 with twelve classes (Warden 2018, arXiv 1804.03209).
+"""Speech Commands v0.02 with twelve classes [warden2018commands].
 
 Recordings of people, one second at 16 kHz: ten keywords, silence and unknown. Training, validation
 and test are the published lists, which share no speaker. Silence and unknown each add a tenth of

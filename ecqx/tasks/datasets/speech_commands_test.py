@@ -1,4 +1,4 @@
-"""The test set of Speech Commands v0.02 (Warden 2018, arXiv 1804.03209), split by speaker.
+"""The test set of Speech Commands v0.02 [warden2018commands], split by speaker.
 
 Recordings of people: ten keywords, silence and unknown, 4,890 clips of one second at 16 kHz by
 239 speakers. Of the speakers 70 % are heard in training, 10 % in validation and 20 % in test, none

@@ -1,4 +1,4 @@
-"""VGG16 for images of ImageNet's size: Simonyan and Zisserman 2015 (arXiv 1409.1556), table 1, D.
+"""VGG16 for images of ImageNet's size [simonyan2015vgg, table 1, D].
 
 138 M parameters with ImageNet's thousand classes, most of them in the first dense layer. No batch
 norm; features are pooled to 7x7, which they are for inputs of 224x224. Initialised as torchvision
