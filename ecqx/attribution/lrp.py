@@ -64,7 +64,7 @@ def check_rules(model: torch.nn.Module) -> None:
 
 
 def _has_rule(module: torch.nn.Module) -> bool:
-    # zennit counts all of torch's file of activations, and attention is in it
+    # zennit's Activation covers torch.nn.modules.activation, which also holds attention
     if isinstance(module, _WITH_RULE + _ROUTING):
         return not isinstance(module, torch.nn.MultiheadAttention)
     # a container has none and needs none, unless it computes with parameters of its own

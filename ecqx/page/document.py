@@ -21,7 +21,7 @@ from ecqx.page.payload import payload, run_numbers
 
 LIBRARY = "vendor/plotly-basic.min.js"
 LICENSE = "vendor/plotly-LICENSE.txt"
-# In the order in which they build upon each other.
+# In the order in which they run: each may use those before it.
 SCRIPTS = tuple(
     f"scripts/{name}.js"
     for name in (

@@ -1,4 +1,4 @@
-"""The look of each method in a page: that of the figures, in the words of the plotting library."""
+"""The look of each method in a page: that of the figures, as the plotting library names it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Gallery:
     ----------
     dataset, model : str
     seed : int
-    images : ndarray, shape (n, C, H, W); inputs; three channels are shown as colours, otherwise
+    images : ndarray, shape (n, C, H, W); inputs; three channels are shown as colors, otherwise
         their mean in grey.
     classes : sequence of str, length n; the explained class of each sample.
     reference : mapping of str to ndarray, shape (n, H, W); explainer -> signed maps of the

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-_FORMAT = 2  # 1 knew no multi-label data
+_FORMAT = 2  # format 1 had no multi-label data
 _SPLITS = ("train", "validation", "test")
 
 
@@ -39,7 +39,7 @@ class Split:
             raise ValueError(
                 f"x is {self.x.dtype} of shape {tuple(self.x.shape)}, expected float32 (n, C, H, W)"
             )
-        # the extremes are NaN if any value is: no tensor of the size of x is made
+        # the extremes are NaN if any value is, and need no mask as large as x
         if self.x.numel() and not all(bool(end.isfinite()) for end in self.x.aminmax()):
             raise ValueError("x holds values that are not finite")
         n, _, height, width = self.x.shape

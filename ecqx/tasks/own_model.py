@@ -63,14 +63,14 @@ class OwnModel:
         function = self._function()
         try:
             model = function(input_shape, n_classes)
-        # whatever the user's code raises, the user needs one line of it
+        # whatever the user's code raises, one line of it is enough for the user
         except Exception as error:
             raise ValueError(
                 f"factory: {self.factory}({input_shape}, {n_classes}) failed: {_cause(error)}"
             ) from error
         if not isinstance(model, nn.Module):
             raise ValueError(
-                f"factory: {self.factory} returned a {type(model).__name__}, expected a nn.Module"
+                f"factory: {self.factory} returned a {type(model).__name__}, expected an nn.Module"
             )
         self._check_logits(model, input_shape, n_classes)
         return model
@@ -134,7 +134,7 @@ class OwnModel:
         match = _FACTORY.fullmatch(self.factory)
         try:
             function = getattr(importlib.import_module(match["module"]), match["function"])
-        # whatever a module raises on import, the user needs one line of it
+        # whatever a module raises on import, one line of it is enough for the user
         except Exception as error:
             raise ValueError(f"factory: cannot import {self.factory}: {_cause(error)}") from error
         if not callable(function):
@@ -227,9 +227,9 @@ def read_checkpoint(path: Path) -> dict:
         and tensor.layout == torch.strided
         for name, tensor in state.items()
     ):
-        raise ValueError(f"{path}: is no state_dict, expected names with tensors")
+        raise ValueError(f"{path}: is not a state_dict, expected a mapping from names to tensors")
     for name, tensor in state.items():
-        # as float32, which the model has: not all types can be asked
+        # as float32, like the model: isfinite does not support every type
         if tensor.is_floating_point() and not bool(tensor.float().isfinite().all()):
             raise ValueError(f"{path}: {name} holds values that are not finite")
     return state

@@ -126,7 +126,7 @@ def _train_epoch(
         loss.backward()
         optimizer.step()
         schedule.step()
-        # looked at after the epoch: reading it here would hold up a GPU
+        # read after the epoch: reading it here would make a GPU wait
         losses.append(loss.detach())
         sizes.append(len(y))
     weighted = zip(torch.stack(losses).tolist(), sizes, strict=True)

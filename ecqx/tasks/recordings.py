@@ -16,8 +16,8 @@ from ecqx.tasks.audio import CLIP_SAMPLES, SAMPLE_RATE
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
-# Who writes into a pipe cannot go back to fill in a length. What stands there then is 0, or about
-# as much as a signed or unsigned number of 32 bits can be.
+# A program that writes to a pipe cannot go back to fill in the length. The header then says 0, or
+# about the largest signed or unsigned number of 32 bits.
 _LENGTHLESS = 0x7FFF_0000
 
 

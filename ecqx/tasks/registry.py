@@ -42,7 +42,7 @@ class Registry:
         known = self.names()
         if name not in known:
             listed = ", ".join(sorted({*known, *self._registered}))
-            raise ValueError(f"unknown {self._kind} {name!r}, known are: {listed}")
+            raise ValueError(f"unknown {self._kind} {name!r}, expected one of: {listed}")
         return importlib.import_module(f"{self._package}.{name}")
 
     def register(self, name: str, entry: Any) -> None:

@@ -31,11 +31,11 @@ def make_deterministic() -> None:
     # cuBLAS is deterministic only with a fixed workspace, and reads this when it starts
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # would overwrite every new buffer with NaN to expose reads of uninitialised memory: slow
+    # overwriting every new buffer with NaN, to expose reads of uninitialised memory, is slow
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
-    # TF32 keeps three digits of a float32: too few for explanations that are compared. By the older
-    # of two interfaces: once the newer is used, reading the older raises.
+    # TF32 keeps three digits of a float32: too few for explanations that are compared. Set through
+    # the older of two interfaces, because using the newer makes reading the older raise.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
 

@@ -75,7 +75,7 @@ class Synthesizer:
         callback_type = ctypes.CFUNCTYPE(
             ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
         )
-        # the library keeps only the address, so the object must live as long
+        # the library keeps only the address, so the object must live as long as the library
         self._callback = callback_type(self._collect)
         self.sample_rate: int = self._library.espeak_Initialize(
             _SYNCHRONOUS, 0, str(data).encode(), _DO_NOT_EXIT
@@ -83,7 +83,7 @@ class Synthesizer:
         if self.sample_rate <= 0:
             raise RuntimeError(f"espeak-ng does not start with the data in {data}")
         self._library.espeak_SetSynthCallback(self._callback)
-        # it draws flutter and breath at random, from a clock unless told otherwise
+        # flutter and breath are random, seeded by the clock by default
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
 
     def _collect(self, samples, count: int, events) -> int:
@@ -128,7 +128,7 @@ class Synthesizer:
         size = ctypes.c_size_t(len(text) + 1)
         status = library.espeak_Synth(text, size, 0, 0, 0, _UTF8, None, None)
         if status != 0 or not self._chunks:
-            raise RuntimeError(f"espeak-ng said nothing for {word!r} (status {status})")
+            raise RuntimeError(f"espeak-ng produced no sound for {word!r} (status {status})")
         return np.concatenate(self._chunks)
 
 

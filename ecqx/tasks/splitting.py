@@ -75,7 +75,7 @@ def grouped_split(
         raise ValueError(f"shares are {tuple(shares)}, expected above 0 with sum 1")
     members = functional.one_hot(groups.unique(return_inverse=True)[1]).double()
     counts = members.T @ functional.one_hot(y.unique(return_inverse=True)[1]).double()
-    # the number of groups is one more count to be shared out
+    # the groups are stratified like one more class
     counts = torch.cat([counts, torch.ones(len(counts), 1, dtype=torch.float64)], dim=1)
     expected = torch.tensor(shares, dtype=torch.float64)[:, None] * counts.sum(dim=0)
     filled = torch.zeros_like(expected)

@@ -88,5 +88,5 @@ class Weights:
         if not found.startswith(expected):
             raise ValueError(
                 f"{path}: is damaged, its SHA-256 checksum begins with {found[: len(expected)]}, "
-                f"expected {expected}; get it anew from {self.url}"
+                f"expected {expected}; download it again from {self.url}"
             )

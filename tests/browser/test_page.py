@@ -403,7 +403,7 @@ def test_tables_without_attributions(opened, tables, tmp_path):
     driver = opened(path=path)
     click(driver, find(driver, "#table tbody tr:not(.absent) button")[0])
     assert "No attributions of this run." in text_of(driver, "run")
-    assert "no attribution maps of this task" in text_of(driver, "run")
+    assert "no attribution maps for this task" in text_of(driver, "run")
 
 
 def test_tables_without_reasons(opened, tables, tmp_path):
@@ -411,7 +411,7 @@ def test_tables_without_reasons(opened, tables, tmp_path):
     path.write_text(page.render(tables[0].drop(columns="reason"), tables[1]), encoding="utf-8")
     driver = opened(path=path)
     click(driver, find(driver, "#table tr.absent button")[0])
-    assert "This run gave no network" in text_of(driver, "run")
+    assert "This run gave no result" in text_of(driver, "run")
     assert "Reason" not in text_of(driver, "run")
     assert any("of 3 runs" in point["text"] for point in drawn_means(driver, 0))
 
@@ -595,7 +595,7 @@ def test_maps_of_the_chosen_run_beside_full_precision(opened, tables, gallery):
             ):
                 expected = np.array(colormaps["RdBu_r"](0.5 + coded[y, x] / 254)[:3]) * 255
                 assert np.abs(np.array(found) - expected).max() <= 1
-    assert "seed 0 alone" not in text_of(driver, "run")
+    assert "for seed 0 only" not in text_of(driver, "run")
 
 
 def test_another_seed_is_shown_the_maps_of_the_first(opened, tables, gallery):
@@ -606,14 +606,14 @@ def test_another_seed_is_shown_the_maps_of_the_first(opened, tables, gallery):
     row = next(r for r in find(driver, "#table tr[data-run]")
                if r.get_attribute("data-run") == str(number))  # fmt: skip
     click(driver, row.find_element("css selector", "button"))
-    assert "Maps are kept of seed 0 alone" in text_of(driver, "run")
+    assert "Maps are kept for seed 0 only" in text_of(driver, "run")
     assert len(find(driver, "#run canvas[role=img]")) == 6
 
 
 def test_numbers_of_a_failed_run(opened):
     driver = opened()
     click(driver, find(driver, "#table tr.absent button")[0])
-    assert "This run gave no network" in text_of(driver, "run")
+    assert "This run gave no result" in text_of(driver, "run")
     assert not find(driver, "#run canvas")
 
 

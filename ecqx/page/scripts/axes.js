@@ -13,7 +13,7 @@ const Axes = (() => {
       : Statistics.limits(all, 0.06, 1e-3);
   }
 
-  /** Round numbers within a range of logarithms: as many as can be read, as few as orient. */
+  /** Round numbers within a range of logarithms: enough for orientation, few enough to read. */
   function logTicks([low, high]) {
     const [first, last] = [10 ** low, 10 ** high];
     for (const mantissas of [[1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]]) {

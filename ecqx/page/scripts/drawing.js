@@ -1,5 +1,5 @@
 "use strict";
-// A panel in the words of the plotting library: traces and layout.
+// Traces and layout of a panel, as the plotting library takes them.
 
 const Drawing = (() => {
   const coarse = window.matchMedia("(pointer: coarse)");

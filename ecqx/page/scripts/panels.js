@@ -1,5 +1,5 @@
 "use strict";
-// A plot per task: when it is drawn, what is said around it, clicks.
+// One plot per task: when it is drawn, the text around it, clicks.
 
 const Panels = (() => {
   const panels = new Map(); // task -> panel
@@ -65,7 +65,7 @@ const Panels = (() => {
   }
 
   function connect(panel) {
-    // what the library measures text with is no picture to be told of
+    // the element in which the library measures text is not for screen readers
     document.getElementById("js-plotly-tester")?.setAttribute("aria-hidden", "true");
     panel.plot.on("plotly_relayout", (change) => {
       if ("xaxis.range[0]" in change || "yaxis.range[0]" in change) {

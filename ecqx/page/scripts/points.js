@@ -1,5 +1,5 @@
 "use strict";
-// Operating points: means over runs, their fronts, and what is said of them.
+// Operating points: means over runs, their fronts, and their descriptions.
 
 const Points = (() => {
   const LONGEST = 80; // characters of a reason in a label
@@ -46,7 +46,7 @@ const Points = (() => {
     return Data.text(mean) + width;
   }
 
-  /** What happened to the runs without a result, as far as the table says: a line per reason. */
+  /** Reasons for runs without a result, where the table gives them: one line per reason. */
   function reasons(runs) {
     const counts = new Map();
     for (const i of runs.filter((i) => Data.reason(i))) {

@@ -23,7 +23,7 @@ SIDE = 32  # pixels
 CLASSES = digits.CLASSES
 
 _DIGIT_SIDE = (18.0, 25.0)  # pixels, range of the whole digit
-_MASK_THRESHOLD = 0.3  # of the brightest ink: a pixel above it belongs to the digit
+_MASK_THRESHOLD = 0.3  # share of the brightest ink; pixels above it belong to the digit
 _FRAGMENTS = 6  # per canvas
 _FRAGMENT_EXTENT = (2, 5)  # source pixels of 8, inclusive: too few to make a whole digit
 _FRAGMENT_INK = (0.4, 0.9)  # brightness range relative to the digit

@@ -128,7 +128,7 @@ def published_splits(folder: Path) -> dict[str, list[Path]]:
     if len(found) != N_CLIPS:
         raise ValueError(
             f"{folder}: holds {len(found)} clips, expected {N_CLIPS}; "
-            f"get it anew from {ARCHIVE.url}"
+            f"download it again from {ARCHIVE.url}"
         )
     splits = {"train": found.difference(*listed.values()), **listed}
     return {name: sorted(paths) for name, paths in splits.items()}

@@ -135,7 +135,8 @@ def read_clips(source: Path) -> list[Clip]:
     clips = [_decode(path, content) for path, content in _files(source)]
     if len(clips) != N_CLIPS:
         raise ValueError(
-            f"{source}: holds {len(clips)} clips, expected {N_CLIPS}; get it anew from {ADDRESS}"
+            f"{source}: holds {len(clips)} clips, expected {N_CLIPS}; "
+            f"download it again from {ADDRESS}"
         )
     # the order of files differs between file systems and archives
     return sorted(clips, key=lambda clip: (clip.label, clip.stem))
@@ -173,12 +174,12 @@ def _files(source: Path) -> Iterator[tuple[Path, bytes]]:
                         yield path, archive.extractfile(member).read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise ValueError(
-            f"{reading}: cannot be read: {error}; get it anew from {ADDRESS}"
+            f"{reading}: cannot be read: {error}; download it again from {ADDRESS}"
         ) from error
 
 
 def _is_clip(path: Path) -> bool:
-    # not what macOS leaves beside files when it unpacks or packs them
+    # macOS adds hidden files with metadata to archives and folders
     return path.parent.name in CLASSES and not path.name.startswith(".")
 
 

@@ -195,7 +195,7 @@ def _check_groups(listing: Listing, group_of: Callable[[Path], str]) -> None:
             if first != name:
                 raise ValueError(
                     f"{path}: {group_of(path)} is heard in {first} too ({other}), "
-                    "expected splits that share nobody"
+                    "expected splits that share no speaker"
                 )
     found = sorted({group_of(path) for path, _ in listing.splits["train"]})
     # one for training, and for each split that has no folder

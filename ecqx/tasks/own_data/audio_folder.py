@@ -30,7 +30,7 @@ class Source(_Source):
     """A folder of mono recordings per class, in ``path`` or in ``path``/train, validation and test.
 
     What has no folder (validation, test, or both) is drawn from the training recordings at random:
-    speaker by speaker if file names tell the speaker, otherwise class by class. Features are 15
+    speaker by speaker if file names contain the speaker, otherwise class by class. Features are 15
     MFCCs in windows of 40 ms every 20 ms, standardised by the mean and deviation of each
     coefficient over the training recordings.
 
@@ -124,7 +124,9 @@ class Source(_Source):
     def _speaker_of(self, path: Path) -> str:
         match = re.search(self.speaker, path.name)
         if match is None or match[1] is None:
-            raise ValueError(f"{path}: the name does not tell the speaker ({self.speaker!r})")
+            raise ValueError(
+                f"{path}: the name does not match the speaker pattern {self.speaker!r}"
+            )
         return match[1]
 
 

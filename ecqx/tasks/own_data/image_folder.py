@@ -129,7 +129,7 @@ def _upright(image: Image) -> Image:
     from PIL.Image import Transpose
 
     image.load()
-    # of EXIF nothing else is looked at: damage in the rest does not matter
+    # nothing else in EXIF is read, so damage to the rest does not matter
     turned = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
     return image.transpose(Transpose[turned]) if turned else image
 
