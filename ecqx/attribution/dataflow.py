@@ -31,7 +31,7 @@ _ROUTING_METHODS = {
     "flatten", "reshape", "view", "squeeze", "unsqueeze", "permute", "transpose", "contiguous",
     "chunk", "split", "relu", "clone",
 }  # fmt: skip
-# What is read off a tensor and is none.
+# Methods and attributes of a tensor whose values are not tensors.
 _SIZES = {"size", "dim", "numel", "shape", "ndim", "device", "dtype"}
 
 
@@ -41,14 +41,12 @@ class Dataflow:
 
     Attributes
     ----------
-    layers : tuple of str
-        Layers in the order in which they run, with the sums that `residual_sums` adds.
-    normalised : tuple of (str, str)
-        Linear or convolutional layers and the batch norms that take their output, where nothing
-        else does and both run once.
-    operations : tuple of str
-        Operations outside of modules that compute with activations, rather than move or select
-        them: additions, products, means, whatever works in place.
+    layers : tuple of str, layers in the order in which they run, with the sums that `residual_sums`
+        adds.
+    normalised : tuple of (str, str); linear or convolutional layers and the batch norms that take
+        their output, where nothing else does and both run once.
+    operations : tuple of str, operations outside of modules that compute with activations, rather
+        than move or select them: additions, products, means, whatever works in place.
     """
 
     layers: tuple[str, ...]
@@ -64,7 +62,7 @@ def dataflow(model: nn.Module) -> Dataflow:
 
     Raises
     ------
-    ValueError: it depends on the values or the shape of what it is given, and cannot be traced.
+    ValueError : it depends on the values or the shape of what it is given, and cannot be traced.
     """
     if model not in _known:
         _known[model] = _traced(model)
@@ -72,8 +70,8 @@ def dataflow(model: nn.Module) -> Dataflow:
 
 
 def residual_sums() -> list[Canonizer]:
-    """What makes the sums of torchvision's ResNets modules, while a composite is in use."""
-    # A network of torchvision's has imported torchvision; nobody else waits for that.
+    """Canonizers that turn the sums of torchvision's ResNets into modules for a composite."""
+    # A model from torchvision has already imported it; other models are spared the time.
     if "torchvision.models.resnet" not in sys.modules:
         return []
     from zennit.torchvision import ResNetBasicBlockCanonizer, ResNetBottleneckCanonizer
@@ -88,18 +86,18 @@ class _Tracer(fx.Tracer):
 
 def _traced(model: nn.Module) -> Dataflow:
     if not any(True for _ in model.children()):
-        # a single layer: there is nothing between layers
+        # with a single layer there is nothing between layers
         return Dataflow(("",), (), ())
     canonizers = [instance for canonizer in residual_sums() for instance in canonizer.apply(model)]
     modules = dict(model.named_modules())
     try:
         nodes = list(_Tracer().trace(model).nodes)
-    # whatever a forward pass raises when it is given no tensor, the user needs one line of it
+    # tracing passes no tensor, so the user's code may raise anything; one line of it is enough
     except Exception as error:
         cause = str(error).strip().partition("\n")[0]
         raise ValueError(
-            f"the forward pass of {type(model).__name__} cannot be traced ({cause}), which LRP "
-            "needs to know the order of layers"
+            f"the forward pass of {type(model).__name__} cannot be traced ({cause}); LRP "
+            "traces it to find the order of layers"
         ) from error
     finally:
         for canonizer in canonizers:

@@ -21,7 +21,7 @@ class _Run(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """Of the output; None if that is no tensor."""
+        """Shape of the output; None if it is not a tensor."""
         return tuple(self.output.shape) if isinstance(self.output, Tensor) else None
 
 
@@ -38,7 +38,7 @@ def feature_layer(model: torch.nn.Module, sample: Tensor) -> str:
 
     Raises
     ------
-    ValueError: the model has neither a convolution nor two dense layers, or the convolution that
+    ValueError : the model has neither a convolution nor two dense layers, or the convolution that
         runs last is the same module as another that runs behind it.
     """
     leaves = [
@@ -49,11 +49,11 @@ def feature_layer(model: torch.nn.Module, sample: Tensor) -> str:
         last = end = convolutions[-1]
         while end + 1 < len(leaves) and leaves[end + 1].shape == leaves[last].shape:
             end += 1
-        # Hooks see the last run of a module: one that runs again later has another output then.
+        # Hooks see the last run of a module; if it runs again later, that output is another one.
         for i in range(end, last - 1, -1):
             if all(run.name != leaves[i].name for run in leaves[i + 1 :]):
                 return leaves[i].name
-        raise ValueError(f"{leaves[last].name} runs again behind the last feature map")
+        raise ValueError(f"{leaves[last].name} runs again after the last feature map")
     dense = [i for i, run in enumerate(leaves) if isinstance(run.module, torch.nn.Linear)]
     if len(dense) < 2:
         raise ValueError("the model has no feature map: neither a convolution nor a hidden layer")
@@ -76,20 +76,20 @@ def map_shapes(
 
     Raises
     ------
-    ValueError: a layer that the model does not have or does not run, or whose output is neither of
+    ValueError : a layer that the model does not have or does not run, or whose output is neither of
         shape (n, channels, height, width) nor (n, units); the message names it.
     """
     known = [name for name, _ in model.named_modules() if name]
     for layer in layers:
         if layer not in known:
             close = difflib.get_close_matches(layer, known)
-            listed, kind = (close, "close to it are") if close else (known, "known are")
+            listed, kind = (close, "close matches") if close else (known, "expected one of")
             raise ValueError(f"layers: {layer!r} is unknown, {kind}: {', '.join(listed)}")
     # Of a module that runs several times the last run counts, as in `feature_layer`.
     last = {run.name: run for run in _forward(model, sample)}
     for layer in layers:
         if layer not in last:
-            raise ValueError(f"layers: {layer!r} does not run when the model does")
+            raise ValueError(f"layers: {layer!r} is not called in the forward pass of the model")
         shape = last[layer].shape
         if shape is None or len(shape) not in (2, 4):
             kind = type(last[layer].output).__name__

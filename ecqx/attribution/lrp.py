@@ -1,7 +1,7 @@
 """Layer-wise relevance propagation (LRP) rules by layer, as zennit composites.
 
-Sources: Bach et al. 2015 (epsilon, alpha-beta), Montavon et al. 2019 (composites), Lapuschkin et
-al. 2019 (flat). ECQx (arXiv 2109.04236), section 4.2, uses these two composites.
+Sources: [bach2015lrp] (epsilon, alpha-beta), [montavon2019overview] (composites),
+[lapuschkin2019unmasking] (flat). ECQx uses these two composites: [becking2021ecqx], section 4.2.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def check_rules(model: torch.nn.Module) -> None:
 
     Raises
     ------
-    ValueError: naming the layers without a rule and their types, or the operations; or the forward
-    pass cannot be traced, see :func:`ecqx.attribution.dataflow.dataflow`.
+    ValueError : naming the layers without a rule and their types, or the operations; or the forward
+        pass cannot be traced, see :func:`ecqx.attribution.dataflow.dataflow`.
     """
     missing = [
         f"{name or 'the model'} ({type(module).__name__})"
@@ -64,7 +64,7 @@ def check_rules(model: torch.nn.Module) -> None:
 
 
 def _has_rule(module: torch.nn.Module) -> bool:
-    # zennit counts all of torch's file of activations, and attention is in it
+    # zennit's Activation covers torch.nn.modules.activation, which also holds attention
     if isinstance(module, _WITH_RULE + _ROUTING):
         return not isinstance(module, torch.nn.MultiheadAttention)
     # a container has none and needs none, unless it computes with parameters of its own
@@ -116,7 +116,7 @@ def composite(name: str, *, batch_norm: str = "merge") -> SpecialFirstLayerMapCo
 
     Raises
     ------
-    ValueError: unknown name or treatment of batch normalisation.
+    ValueError : unknown name or treatment of batch normalisation.
     """
     if name not in COMPOSITES:
         raise ValueError(f"composite: {name!r} is unknown, expected one of {', '.join(COMPOSITES)}")

@@ -6,7 +6,7 @@ graph at the layer and put their own backward pass in its place, take the layer'
 forward pass that just ran, and leave out the terms that vanish when no input is negative, as
 behind every rectifier. Relevance is the same up to rounding.
 
-Sources: Bach et al. 2015 (epsilon and alpha-beta rule), Montavon et al. 2017 (z+ rule).
+Sources: [bach2015lrp] (epsilon and alpha-beta rule), [montavon2017taylor] (z+ rule).
 """
 
 from __future__ import annotations

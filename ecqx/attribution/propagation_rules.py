@@ -9,10 +9,7 @@ weights are positive constants.
 Batch normalisation is merged into the layer before it. Biases take part in no rule here: what an
 output receives, its inputs share.
 
-Sources: Zhang et al., Top-down neural attention by excitation backprop, IJCV 126 (10), 2018;
-Nam et al., Relative attributing propagation, AAAI 2020, arXiv 1904.00605; z^B rule: Montavon et
-al., Explaining nonlinear classification decisions with deep Taylor decomposition, Pattern
-Recognition 65, 2017.
+Sources: [zhang2018excitation]; [nam2020rap]; [montavon2017taylor] (z^B rule).
 """
 
 from __future__ import annotations

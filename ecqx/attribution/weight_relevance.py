@@ -33,7 +33,7 @@ def weight_relevance(
     is  w * d/dw <z, R / (z + eps sign z)>  with the second factor held constant: one contraction
     of a with R / z, as for a weight gradient. Input and output are those of LRP's own pass.
 
-    Source: ECQx (arXiv 2109.04236), eq. 8 to 10.
+    Source: [becking2021ecqx], eq. 8 to 10.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def weight_relevance(
 
     Raises
     ------
-    ValueError: a layer without a rule, an unknown composite, batch-norm treatment or start.
+    ValueError : a layer without a rule, an unknown composite, batch-norm treatment or start.
     """
     if start not in STARTS:
         raise ValueError(f"start: {start!r} is unknown, expected one of {', '.join(STARTS)}")

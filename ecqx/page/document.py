@@ -21,15 +21,24 @@ from ecqx.page.payload import payload, run_numbers
 
 LIBRARY = "vendor/plotly-basic.min.js"
 LICENSE = "vendor/plotly-LICENSE.txt"
-# In the order in which they build upon each other.
-SCRIPTS = (
-    "statistics.js",
-    "data.js",
-    "selection.js",
-    "panels.js",
-    "run.js",
-    "table.js",
-    "page.js",
+# In the order in which they run: each may use those before it.
+SCRIPTS = tuple(
+    f"scripts/{name}.js"
+    for name in (
+        "statistics",
+        "data",
+        "colors",
+        "selection",
+        "axes",
+        "points",
+        "drawing",
+        "zoom",
+        "keys",
+        "panels",
+        "run",
+        "table",
+        "page",
+    )
 )
 
 
@@ -42,11 +51,12 @@ def render(
 
     Parameters
     ----------
-    runs, attributions : DataFrame
-        As runs.csv and attributions.csv; columns that older tables lack may be absent.
-    galleries : sequence of Gallery
-        Attribution maps, one gallery per task; without one its runs are shown without maps. Of
-        all of them as many samples and explainers are kept as `maps.BUDGET` allows.
+    runs, attributions : DataFrame, as runs.csv and attributions.csv; columns that older tables lack
+        may be absent. Runs whose status is not ``ok`` (``diverged``, ``failed``, ``skipped``) are
+        counted and listed, with the text in the column ``reason`` if there is one.
+    galleries : sequence of Gallery, attribution maps, one gallery per task; without one its runs
+        are shown without maps. Of all of them as many samples and explainers are kept as
+        `maps.BUDGET` allows.
 
     Returns
     -------
@@ -55,8 +65,7 @@ def render(
 
     Raises
     ------
-    ValueError
-        A column is missing, or a run or a row of attributions occurs twice.
+    ValueError : a column is missing, or a run or a row of attributions occurs twice.
     """
     data = payload(runs, attributions)
     data["maps"] = embedded(galleries, run_numbers(runs))

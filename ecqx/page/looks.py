@@ -1,4 +1,4 @@
-"""The look of each method in a page: that of the figures, in the words of the plotting library."""
+"""The look of each method in a page: that of the figures, as the plotting library names it."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ def of_methods(methods: Iterable[str]) -> list[dict]:
 
     Raises
     ------
-    ValueError
-        A marker or a line style has no counterpart here.
+    ValueError : a marker or a line style has no counterpart here.
     """
     return [
         {

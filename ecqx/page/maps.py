@@ -28,21 +28,18 @@ class Gallery:
     ----------
     dataset, model : str
     seed : int
-    images : ndarray, shape (n, C, H, W)
-        Inputs; three channels are shown as colours, otherwise their mean in grey.
-    classes : sequence of str, length n
-        The explained class of each sample.
-    reference : mapping of str to ndarray, shape (n, H, W)
-        Explainer -> signed maps of the full-precision network.
-    runs : mapping of (str, str) to mapping of str to ndarray, shape (n, H, W)
-        (method, point) -> explainer -> signed maps of the compressed network.
-    masks : ndarray of bool, shape (n, H, W), optional
-        Ground truth, shown as an outline.
+    images : ndarray, shape (n, C, H, W); inputs; three channels are shown as colors, otherwise
+        their mean in grey.
+    classes : sequence of str, length n; the explained class of each sample.
+    reference : mapping of str to ndarray, shape (n, H, W); explainer -> signed maps of the
+        full-precision network.
+    runs : mapping of (str, str) to mapping of str to ndarray, shape (n, H, W); (method, point) ->
+        explainer -> signed maps of the compressed network.
+    masks : ndarray of bool, shape (n, H, W), optional; ground truth, shown as an outline.
 
     Raises
     ------
-    ValueError
-        A shape does not agree with that of the images; names the array.
+    ValueError : a shape does not agree with that of the images; names the array.
     """
 
     dataset: str
@@ -101,8 +98,7 @@ def fitting(galleries: Sequence[Gallery], budget: int = BUDGET) -> tuple[int, in
     Parameters
     ----------
     galleries : sequence of Gallery
-    budget : int
-        Characters of base64, four for three bytes.
+    budget : int, characters of base64, four for three bytes.
 
     Returns
     -------
@@ -141,11 +137,9 @@ def embedded(
     Parameters
     ----------
     galleries : sequence of Gallery
-    run_numbers : mapping
-        (dataset, model, method, point, seed) -> number of the run in the page. Maps of runs that
-        are absent here are left out.
-    budget : int
-        Characters of base64 for the maps of all runs together.
+    run_numbers : mapping, (dataset, model, method, point, seed) -> number of the run in the page.
+        Maps of runs that are absent here are left out.
+    budget : int, characters of base64 for the maps of all runs together.
 
     Returns
     -------

@@ -40,8 +40,8 @@ def payload(runs: pd.DataFrame, attributions: pd.DataFrame) -> dict:
 
     Parameters
     ----------
-    runs, attributions : DataFrame
-        As runs.csv and attributions.csv. Attributions of runs that ``runs`` lacks are left out.
+    runs, attributions : DataFrame, as runs.csv and attributions.csv. Attributions of runs that
+        ``runs`` lacks are left out.
 
     Returns
     -------
@@ -55,9 +55,8 @@ def payload(runs: pd.DataFrame, attributions: pd.DataFrame) -> dict:
 
     Raises
     ------
-    ValueError
-        A column is missing, a run or a row of attributions occurs twice, or a method's marker has
-        no counterpart in a page.
+    ValueError : a column is missing, a run or a row of attributions occurs twice, or a method's
+        marker has no counterpart in a page.
     """
     needed = [*statistics.RUN, "bits", "status", "accuracy_fp32", "size_fp32_bytes"]
     statistics.require_columns(runs, [*needed, *(axis[0] for axis in _AXES[:_ALWAYS])], "runs")

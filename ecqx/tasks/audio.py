@@ -20,10 +20,8 @@ def mfcc(clips: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
 
     Parameters
     ----------
-    clips : float32 Tensor, shape (n, samples), full scale 1
-        At least 40 ms long.
-    sample_rate : int
-        Hz.
+    clips : float32 Tensor, shape (n, samples), full scale 1; at least 40 ms long.
+    sample_rate : int, Hz.
 
     Returns
     -------
@@ -88,10 +86,8 @@ def shift_and_blur(x: Tensor, furthest: int, noise: float, rng: torch.Generator)
     Parameters
     ----------
     x : Tensor, shape (n, C, H, frames)
-    furthest : int
-        Frames.
-    noise : float
-        Standard deviation.
+    furthest : int, frames.
+    noise : float, standard deviation.
     rng : torch.Generator
     """
     blur = torch.randn(x.shape, generator=rng).to(x.device)
@@ -121,8 +117,7 @@ def change_channel(x: Tensor, strength: float, rng: torch.Generator) -> Tensor:
     Parameters
     ----------
     x : Tensor, shape (n, C, H, frames)
-    strength : float
-        Standard deviation.
+    strength : float, standard deviation.
     rng : torch.Generator
     """
     return x + strength * torch.randn(*x.shape[:3], 1, generator=rng).to(x.device)
@@ -131,15 +126,13 @@ def change_channel(x: Tensor, strength: float, rng: torch.Generator) -> Tensor:
 def mask_band(x: Tensor, dim: int, widest: int, rng: torch.Generator) -> Tensor:
     """Set a random band of every sample to zero, the mean of standardized features.
 
-    Source: SpecAugment, Park et al. 2019, arXiv 1904.08779, section 2.
+    Source: [park2019specaugment], section 2.
 
     Parameters
     ----------
     x : Tensor, shape (n, C, H, frames)
-    dim : int
-        2 masks coefficients, 3 masks frames.
-    widest : int
-        The width is uniform from 0 to this, the same for all channels.
+    dim : int, 2 masks coefficients, 3 masks frames.
+    widest : int, the width is uniform from 0 to this, the same for all channels.
     rng : torch.Generator
     """
     n, size = len(x), x.shape[dim]

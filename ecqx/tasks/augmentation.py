@@ -10,16 +10,14 @@ from torch.nn import functional
 def crop_and_flip(x: Tensor, rng: torch.Generator, padding: int) -> Tensor:
     """Cut every image out of itself padded with zeros, at a random place, and mirror every other.
 
-    Source: He et al. 2016, arXiv 1512.03385, section 4.2 (padding 4 for 32x32 pixels). Zero is the
-    mean of standardised images.
+    Source: [he2016resnet], section 4.2 (padding 4 for 32x32 pixels). Zero is the mean of
+    standardised images.
 
     Parameters
     ----------
-    x : Tensor, shape (n, C, H, W)
-        Left untouched.
+    x : Tensor, shape (n, C, H, W); left untouched.
     rng : torch.Generator
-    padding : int, at least 0
-        Pixels on every side, and so the furthest shift in either direction.
+    padding : int, at least 0; pixels on every side, and so the furthest shift in either direction.
 
     Returns
     -------
@@ -27,7 +25,7 @@ def crop_and_flip(x: Tensor, rng: torch.Generator, padding: int) -> Tensor:
 
     Raises
     ------
-    ValueError: padding negative.
+    ValueError : padding negative.
     """
     if padding < 0:
         raise ValueError(f"padding is {padding}, expected at least 0")

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-_FORMAT = 2  # 1 knew no multi-label data
+_FORMAT = 2  # format 1 had no multi-label data
 _SPLITS = ("train", "validation", "test")
 
 
@@ -18,17 +18,16 @@ class Split:
 
     Parameters
     ----------
-    x : float32 Tensor, shape (n, C, H, W)
-        Inputs, as the models take them.
-    y : int64 Tensor, shape (n,), or bool Tensor, shape (n, n_classes)
-        Class indices; or, of multi-label data, which classes each sample has.
-    mask : bool Tensor or uint8 Tensor, shape (n, H, W), optional
-        Ground truth for localisation. bool: True where the evidence for the label is, not for
-        multi-label data. uint8, a class map: c + 1 where class c is, 0 elsewhere.
+    x : float32 Tensor, shape (n, C, H, W); inputs, as the models take them.
+    y : int64 Tensor, shape (n,), or bool Tensor, shape (n, n_classes); class indices; or, of
+        multi-label data, which classes each sample has.
+    mask : bool Tensor or uint8 Tensor, shape (n, H, W), optional; ground truth for localisation.
+        bool: True where the evidence for the label is, not for multi-label data. uint8, a class
+        map: c + 1 where class c is, 0 elsewhere.
 
     Raises
     ------
-    ValueError: shapes or types differ from the above, or an input is not finite.
+    ValueError : shapes or types differ from the above, or an input is not finite.
     """
 
     x: Tensor
@@ -40,7 +39,7 @@ class Split:
             raise ValueError(
                 f"x is {self.x.dtype} of shape {tuple(self.x.shape)}, expected float32 (n, C, H, W)"
             )
-        # the extremes are NaN if any value is: no tensor of the size of x is made
+        # the extremes are NaN if any value is, and need no mask as large as x
         if self.x.numel() and not all(bool(end.isfinite()) for end in self.x.aminmax()):
             raise ValueError("x holds values that are not finite")
         n, _, height, width = self.x.shape
@@ -84,10 +83,9 @@ class Split:
 
         Parameters
         ----------
-        index : int64 Tensor, shape (m,)
-            Positions in the split; any of them may come several times.
-        target : int64 Tensor, shape (m,)
-            A class for each.
+        index : int64 Tensor, shape (m,); positions in the split; any of them may come several
+            times.
+        target : int64 Tensor, shape (m,); a class for each.
 
         Returns
         -------
@@ -96,7 +94,7 @@ class Split:
 
         Raises
         ------
-        ValueError: the split has no mask.
+        ValueError : the split has no mask.
         """
         if self.mask is None:
             raise ValueError("the split has no mask")
@@ -114,8 +112,8 @@ class Dataset:
 
     Raises
     ------
-    ValueError: a split is empty, differs in input shape or kind of labels, has a label or a mask
-    value outside the classes, or, of multi-label data, no sample with any class.
+    ValueError : a split is empty, differs in input shape or kind of labels, has a label or a mask
+        value outside the classes, or, of multi-label data, no sample with any class.
     """
 
     name: str
@@ -193,7 +191,7 @@ def load(path: str | Path) -> Dataset:
 
     Raises
     ------
-    ValueError: the file is missing, damaged or not a data set; path and cause are named.
+    ValueError : the file is missing, damaged or not a data set; path and cause are named.
     """
     try:
         # weights_only: the file holds tensors and plain containers, never code

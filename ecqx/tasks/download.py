@@ -34,10 +34,8 @@ def fetch(url: str, path: Path, digest: str) -> Path:
     Parameters
     ----------
     url : str
-    path : Path
-        Where the file belongs; folders are made.
-    digest : str
-        MD5 or SHA-256 digest of the file, in hexadecimal digits.
+    path : Path, where the file belongs; folders are made.
+    digest : str, MD5 or SHA-256 digest of the file, in hexadecimal digits.
 
     Returns
     -------
@@ -46,8 +44,8 @@ def fetch(url: str, path: Path, digest: str) -> Path:
 
     Raises
     ------
-    OSError: no network, no such file there, an interrupted connection, or another checksum; one
-    line that says what to do.
+    OSError : no network, no such file there, an interrupted connection, or another checksum; one
+        line that says what to do.
     """
     path = Path(path)
     if path.exists():
@@ -59,13 +57,13 @@ def fetch(url: str, path: Path, digest: str) -> Path:
     except (OSError, HTTPException) as error:
         cause = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise OSError(
-            f"cannot fetch {url}: {cause}; run again to go on, or put the file at {path}"
+            f"cannot fetch {url}: {cause}; run again to continue, or put the file at {path}"
         ) from error
     if (found := checksum(part, digest)) != digest:
         part.unlink()
         raise OSError(
-            f"what {url} sent has the {_algorithm(digest)} checksum {found}, expected {digest}; "
-            f"it was discarded, run again or put the file at {path}"
+            f"the file from {url} has the {_algorithm(digest)} checksum {found}, expected "
+            f"{digest}; it was discarded, run again or put the file at {path}"
         )
     return part.replace(path)
 
@@ -75,12 +73,12 @@ def verify(path: Path, url: str, digest: str) -> Path:
 
     Raises
     ------
-    OSError: it has another one.
+    OSError : it has another one.
     """
     if (found := checksum(path, digest)) != digest:
         raise OSError(
             f"{path}: is damaged, its {_algorithm(digest)} checksum is {found}, expected {digest}; "
-            f"delete it and get it anew from {url}"
+            f"delete it and download it again from {url}"
         )
     return path
 
@@ -88,7 +86,7 @@ def verify(path: Path, url: str, digest: str) -> Path:
 def checksum(path: Path, like: str) -> str:
     """Digest of a file of the same kind as ``like``, MD5 or SHA-256, in hexadecimal digits."""
     with open(path, "rb") as file:
-        # against accidents, not against forgery
+        # guards against accidents, not against forgery
         found = hashlib.file_digest(
             file, lambda: hashlib.new(_algorithm(like), usedforsecurity=False)
         )
@@ -109,11 +107,11 @@ def _receive(url: str, part: Path) -> None:
             urllib.request.Request(url, headers=headers), timeout=_PATIENCE
         )
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing lies beyond what has arrived
+        if error.code == 416:  # everything has arrived: the requested range is empty
             return
         raise
     with response:
-        if response.status != 206:  # the server sends all of it, whatever was asked
+        if response.status != 206:  # the server ignores the range and sends the whole file
             have = 0
         total = have + response.length if response.length is not None else None
         with open(part, "ab" if have else "wb") as file:
@@ -141,16 +139,11 @@ class Archive:
 
     Parameters
     ----------
-    url : str
-        Its last part is the archive's file name.
-    digest : str
-        Its MD5 or SHA-256, in hexadecimal digits.
-    folder : str
-        Path below the data folder of what a data set reads.
-    content : tuple of str
-        Files and folders that must be in ``folder``.
-    inside : str, optional
-        Path of the same in the archive, where it is another one.
+    url : str, its last part is the archive's file name.
+    digest : str, its MD5 or SHA-256, in hexadecimal digits.
+    folder : str, path below the data folder of what a data set reads.
+    content : tuple of str, files and folders that must be in ``folder``.
+    inside : str, optional; path of the same in the archive, where it is another one.
     """
 
     url: str
@@ -168,10 +161,8 @@ class Archive:
 
         Parameters
         ----------
-        name : str
-            The data set's, for the command that fetches it.
-        root : Path, optional
-            The data folder.
+        name : str, the data set's, for the command that fetches it.
+        root : Path, optional; the data folder.
         """
         if root is None:
             return (
@@ -181,7 +172,9 @@ class Archive:
         folder, archive = Path(root) / self.folder, Path(root) / self.file_name
         if folder.is_dir():
             absent = [folder / part for part in self.content if not (folder / part).exists()]
-            return f"{absent[0]} is missing: get {folder} anew from {self.url}" if absent else None
+            if not absent:
+                return None
+            return f"{absent[0]} is missing: download {folder} again from {self.url}"
         if archive.is_file():
             return None
         return (
@@ -198,13 +191,13 @@ class Archive:
 
         Raises
         ------
-        FileNotFoundError: there is no archive either.
-        OSError: the archive is damaged, or does not hold the folder.
+        FileNotFoundError : there is no archive either.
+        OSError : the archive is damaged, or does not hold the folder.
         """
         folder = Path(root) / self.folder
         if not folder.is_dir():
             archive = verify(Path(root) / self.file_name, self.url, self.digest)
-            # moved into place in one step: half of a folder would pass for all of it
+            # moved into place in one step: a partial folder would be taken for a complete one
             with tempfile.TemporaryDirectory(dir=root, prefix=".unpacking-") as scratch:
                 everything = Path(scratch) / "content"
                 try:

@@ -10,14 +10,14 @@ def locate(path: str, root: Path | None) -> Path:
 
     Raises
     ------
-    ValueError: nothing is there, or the path is relative and there is no data folder.
+    ValueError : nothing is there, or the path is relative and there is no data folder.
     """
     found = Path(path).expanduser()
     if not found.is_absolute():
         if root is None:
             raise ValueError(
-                f"{path}: is relative to data_root (or the environment variable ECQX_DATA), "
-                "expected that to name a folder"
+                f"{path}: is relative to data_root, expected data_root (or the environment "
+                "variable ECQX_DATA) to name a folder"
             )
         found = Path(root) / found
     if not found.exists():

@@ -30,19 +30,16 @@ class OwnModel:
 
     Parameters
     ----------
-    name : str
-        The model's name in paths and tables.
-    factory : str
-        "package.module:function", the module importable. The function is called as
-        ``function(input_shape, n_classes)`` and returns the network, see
-        :mod:`ecqx.tasks.models` for what it may be made of.
-    checkpoint : str, optional
-        A file with its trained ``state_dict``, as ``torch.save`` writes it; a path like those of
-        own data. Takes the place of the full-precision training.
+    name : str, the model's name in paths and tables.
+    factory : str, "package.module:function", the module importable. The function is called as
+        ``function(input_shape, n_classes)`` and returns the network, see :mod:`ecqx.tasks.models`
+        for what it may be made of.
+    checkpoint : str, optional; a file with its trained ``state_dict``, as ``torch.save`` writes it;
+        a path like those of own data. Takes the place of the full-precision training.
 
     Raises
     ------
-    ValueError: the factory is not written like that.
+    ValueError : the factory is not written like that.
     """
 
     name: str
@@ -58,22 +55,22 @@ class OwnModel:
 
         Raises
         ------
-        ValueError: the factory cannot be imported or called, or does not return a module that
-        makes logits of such inputs.
+        ValueError : the factory cannot be imported or called, or does not return a module that
+            makes logits of such inputs.
         """
         from torch import nn
 
         function = self._function()
         try:
             model = function(input_shape, n_classes)
-        # whatever the user's code raises, the user needs one line of it
+        # whatever the user's code raises, one line of it is enough for the user
         except Exception as error:
             raise ValueError(
                 f"factory: {self.factory}({input_shape}, {n_classes}) failed: {_cause(error)}"
             ) from error
         if not isinstance(model, nn.Module):
             raise ValueError(
-                f"factory: {self.factory} returned a {type(model).__name__}, expected a nn.Module"
+                f"factory: {self.factory} returned a {type(model).__name__}, expected an nn.Module"
             )
         self._check_logits(model, input_shape, n_classes)
         return model
@@ -137,7 +134,7 @@ class OwnModel:
         match = _FACTORY.fullmatch(self.factory)
         try:
             function = getattr(importlib.import_module(match["module"]), match["function"])
-        # whatever a module raises on import, the user needs one line of it
+        # whatever a module raises on import, one line of it is enough for the user
         except Exception as error:
             raise ValueError(f"factory: cannot import {self.factory}: {_cause(error)}") from error
         if not callable(function):
@@ -156,16 +153,13 @@ def given(
     Parameters
     ----------
     build : callable (input_shape, n_classes) -> nn.Module
-    dataset : Dataset
-        Decides the shape of inputs and the number of classes.
-    path : Path
-        Its ``state_dict``.
-    rng : torch.Generator
-        For the weights before they are replaced.
+    dataset : Dataset, decides the shape of inputs and the number of classes.
+    path : Path, its ``state_dict``.
+    rng : torch.Generator, for the weights before they are replaced.
 
     Raises
     ------
-    ValueError: as :func:`load_checkpoint`.
+    ValueError : as :func:`load_checkpoint`.
     """
     from ecqx.seeding import global_seed
     from ecqx.tasks.pretrain import Pretrained
@@ -181,15 +175,13 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
 
     Parameters
     ----------
-    model : nn.Module
-        Changed in place.
-    path : Path
-        A ``state_dict``, as ``torch.save`` writes it.
+    model : nn.Module, changed in place.
+    path : Path, a ``state_dict``, as ``torch.save`` writes it.
 
     Raises
     ------
-    ValueError: the file cannot be read, or is of another network; one line with the names that do
-    not fit.
+    ValueError : the file cannot be read, or is of another network; one line with the names that do
+        not fit.
     """
     state, own = read_checkpoint(path), model.state_dict()
     faults = [
@@ -214,8 +206,8 @@ def read_checkpoint(path: Path) -> dict:
 
     Raises
     ------
-    ValueError: the file cannot be read, or holds something else, or values that are not finite; one
-    line that names it.
+    ValueError : the file cannot be read, or holds something else, or values that are not finite;
+        one line that names it.
     """
     import torch
 
@@ -235,9 +227,9 @@ def read_checkpoint(path: Path) -> dict:
         and tensor.layout == torch.strided
         for name, tensor in state.items()
     ):
-        raise ValueError(f"{path}: is no state_dict, expected names with tensors")
+        raise ValueError(f"{path}: is not a state_dict, expected a mapping from names to tensors")
     for name, tensor in state.items():
-        # as float32, which the model has: not all types can be asked
+        # as float32, like the model: isfinite does not support every type
         if tensor.is_floating_point() and not bool(tensor.float().isfinite().all()):
             raise ValueError(f"{path}: {name} holds values that are not finite")
     return state

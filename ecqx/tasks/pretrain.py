@@ -20,15 +20,11 @@ class Pretrained:
 
     Parameters
     ----------
-    model : nn.Module
-        The checkpoint of the chosen epoch, in evaluation mode, on the CPU.
-    history : list of dict
-        One row per epoch: epoch (from 1), learning_rate (of its last step), train_loss,
-        validation_loss, validation_score.
-    epoch : int
-        The chosen epoch, from 1.
-    start : str
-        Where the weights came from before training.
+    model : nn.Module, the checkpoint of the chosen epoch, in evaluation mode, on the CPU.
+    history : list of dict, one row per epoch: epoch (from 1), learning_rate (of its last step),
+        train_loss, validation_loss, validation_score.
+    epoch : int, the chosen epoch, from 1.
+    start : str, where the weights came from before training.
     """
 
     model: nn.Module
@@ -49,17 +45,14 @@ def pretrain(
     Parameters
     ----------
     build : callable (input_shape, n_classes) -> nn.Module
-    task : Task
-        Its budget is spent here, on its device.
-    rng : torch.Generator
-        Source of all randomness: initialisation, order of the batches, augmentation, dropout.
-        Torch's global generators come back as they were.
-    weight_decay : float, at least 0
-        Decoupled from the gradient (AdamW, Loshchilov and Hutter 2019), and spared on biases and
-        normalisation, which it would only pull away from where the data put them.
-    pretrained : callable (model) -> str, optional
-        Puts weights learnt elsewhere into the new network, and says which; see
-        :mod:`ecqx.tasks.models`.
+    task : Task, its budget is spent here, on its device.
+    rng : torch.Generator, source of all randomness: initialisation, order of the batches,
+        augmentation, dropout. Torch's global generators come back as they were.
+    weight_decay : float, at least 0; decoupled from the gradient (AdamW,
+        [loshchilov2019adamw]), and spared on biases and normalisation, which it would only pull
+        away from where the data put them.
+    pretrained : callable (model) -> str, optional; puts weights learnt elsewhere into the new
+        network, and says which; see :mod:`ecqx.tasks.models`.
 
     Returns
     -------
@@ -68,8 +61,8 @@ def pretrain(
 
     Raises
     ------
-    ValueError: weight_decay negative.
-    FloatingPointError: the loss stopped being finite.
+    ValueError : weight_decay negative.
+    FloatingPointError : the loss stopped being finite.
     """
     if weight_decay < 0:
         raise ValueError(f"weight_decay is {weight_decay}, expected at least 0")
@@ -133,7 +126,7 @@ def _train_epoch(
         loss.backward()
         optimizer.step()
         schedule.step()
-        # looked at after the epoch: reading it here would hold up a GPU
+        # read after the epoch: reading it here would make a GPU wait
         losses.append(loss.detach())
         sizes.append(len(y))
     weighted = zip(torch.stack(losses).tolist(), sizes, strict=True)

@@ -16,8 +16,8 @@ from ecqx.tasks.audio import CLIP_SAMPLES, SAMPLE_RATE
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
-# Who writes into a pipe cannot go back to fill in a length. What stands there then is 0, or about
-# as much as a signed or unsigned number of 32 bits can be.
+# A program that writes to a pipe cannot go back to fill in the length. The header then says 0, or
+# about the largest signed or unsigned number of 32 bits.
 _LENGTHLESS = 0x7FFF_0000
 
 
@@ -26,12 +26,10 @@ def read(path: Path, sample_rate: int = SAMPLE_RATE, content: bytes | None = Non
 
     Parameters
     ----------
-    path : Path
-        WAV, FLAC, OGG or whatever else libsndfile reads.
-    sample_rate : int
-        Hz. Nothing is resampled: a recording at another rate is refused.
-    content : bytes, optional
-        What the file holds, for one in an archive; ``path`` then only names it.
+    path : Path, WAV, FLAC, OGG or whatever else libsndfile reads.
+    sample_rate : int, Hz. Nothing is resampled: a recording at another rate is refused.
+    content : bytes, optional; what the file holds, for one in an archive; ``path`` then only names
+        it.
 
     Returns
     -------
@@ -39,8 +37,8 @@ def read(path: Path, sample_rate: int = SAMPLE_RATE, content: bytes | None = Non
 
     Raises
     ------
-    ValueError: it is no audio, cut off, empty, not mono at the sample rate, or holds values that
-    are not finite; the path is named.
+    ValueError : it is no audio, cut off, empty, not mono at the sample rate, or holds values that
+        are not finite; the path is named.
     """
     with _opened(path, sample_rate, content) as file:
         samples = torch.from_numpy(file.read(dtype="float32"))

@@ -13,10 +13,8 @@ class Registry:
 
     Parameters
     ----------
-    package : str
-        Its dotted name; messages call an entry by its last part, without the plural's s.
-    folder : Path
-        Where its files are.
+    package : str, its dotted name; messages call an entry by its last part, without the plural's s.
+    folder : Path, where its files are.
     """
 
     def __init__(self, package: str, folder: Path) -> None:
@@ -37,14 +35,14 @@ class Registry:
 
         Raises
         ------
-        ValueError: there is neither; the message lists the known names.
+        ValueError : there is neither; the message lists the known names.
         """
         if name in self._registered:
             return self._registered[name]
         known = self.names()
         if name not in known:
             listed = ", ".join(sorted({*known, *self._registered}))
-            raise ValueError(f"unknown {self._kind} {name!r}, known are: {listed}")
+            raise ValueError(f"unknown {self._kind} {name!r}, expected one of: {listed}")
         return importlib.import_module(f"{self._package}.{name}")
 
     def register(self, name: str, entry: Any) -> None:
@@ -54,7 +52,7 @@ class Registry:
 
         Raises
         ------
-        ValueError: a file has this name.
+        ValueError : a file has this name.
         """
         if name in self.names():
             raise ValueError(f"{self._kind} {name!r} is a file of {self._package} already")

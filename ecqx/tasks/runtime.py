@@ -15,7 +15,7 @@ def limit_threads(n: int) -> None:
 
     Raises
     ------
-    ValueError: n below 1.
+    ValueError : n below 1.
     """
     if n < 1:
         raise ValueError(f"number of threads is {n}, expected at least 1")
@@ -31,11 +31,11 @@ def make_deterministic() -> None:
     # cuBLAS is deterministic only with a fixed workspace, and reads this when it starts
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # would overwrite every new buffer with NaN to expose reads of uninitialised memory: slow
+    # overwriting every new buffer with NaN, to expose reads of uninitialised memory, is slow
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
-    # TF32 keeps three digits of a float32: too few for explanations that are compared. By the older
-    # of two interfaces: once the newer is used, reading the older raises.
+    # TF32 keeps three digits of a float32: too few for explanations that are compared. Set through
+    # the older of two interfaces, because using the newer makes reading the older raise.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
 
@@ -45,7 +45,7 @@ def choose_device(gpu: bool) -> torch.device:
 
     Raises
     ------
-    RuntimeError: the process was given a GPU and torch cannot use any.
+    RuntimeError : the process was given a GPU and torch cannot use any.
     """
     if not gpu:
         return torch.device("cpu")

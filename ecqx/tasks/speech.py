@@ -32,19 +32,13 @@ class Speaker:
 
     Parameters
     ----------
-    accent : str
-        Language of espeak-ng, for example "en-us".
-    formants : tuple of three tuples of int
-        Frequency, strength and width of the formants 1 to 8, in per cent. The frequencies scale
-        with the length of the vocal tract.
-    pitch : tuple of int
-        Lowest and highest fundamental frequency of a sentence in Hz.
-    voicing, consonants : int
-        Strength of voiced sounds and of unvoiced consonants in per cent.
-    roughness : int, 0 to 7
-        Creaking.
-    flutter : int
-        Wavering of the pitch; 2 is usual.
+    accent : str, language of espeak-ng, for example "en-us".
+    formants : tuple of three tuples of int, frequency, strength and width of the formants 1 to 8,
+        in per cent. The frequencies scale with the length of the vocal tract.
+    pitch : tuple of int, lowest and highest fundamental frequency of a sentence in Hz.
+    voicing, consonants : int, strength of voiced sounds and of unvoiced consonants in per cent.
+    roughness : int, 0 to 7; creaking.
+    flutter : int, wavering of the pitch; 2 is usual.
     """
 
     accent: str
@@ -81,7 +75,7 @@ class Synthesizer:
         callback_type = ctypes.CFUNCTYPE(
             ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
         )
-        # the library keeps only the address, so the object must live as long
+        # the library keeps only the address, so the object must live as long as the library
         self._callback = callback_type(self._collect)
         self.sample_rate: int = self._library.espeak_Initialize(
             _SYNCHRONOUS, 0, str(data).encode(), _DO_NOT_EXIT
@@ -89,7 +83,7 @@ class Synthesizer:
         if self.sample_rate <= 0:
             raise RuntimeError(f"espeak-ng does not start with the data in {data}")
         self._library.espeak_SetSynthCallback(self._callback)
-        # it draws flutter and breath at random, from a clock unless told otherwise
+        # flutter and breath are random, seeded by the clock by default
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
 
     def _collect(self, samples, count: int, events) -> int:
@@ -110,18 +104,15 @@ class Synthesizer:
         Parameters
         ----------
         word : str
-        speaker : Speaker
-            One of those that the synthesizer was started with.
+        speaker : Speaker, one of those that the synthesizer was started with.
         words_per_minute : int, 80 to 450
-        pitch : int, 0 to 100
-            Base pitch; 50 is the speaker's own.
-        pitch_range : int, 0 to 100
-            0 is monotone, 50 the speaker's own.
+        pitch : int, 0 to 100; base pitch; 50 is the speaker's own.
+        pitch_range : int, 0 to 100; 0 is monotone, 50 the speaker's own.
 
         Raises
         ------
-        ValueError: the speaker is not known, or the accent not to espeak-ng.
-        RuntimeError: espeak-ng fails, or delivers nothing.
+        ValueError : the speaker is not known, or the accent not to espeak-ng.
+        RuntimeError : espeak-ng fails, or delivers nothing.
         """
         library = self._library
         if speaker not in self._voices:
@@ -137,7 +128,7 @@ class Synthesizer:
         size = ctypes.c_size_t(len(text) + 1)
         status = library.espeak_Synth(text, size, 0, 0, 0, _UTF8, None, None)
         if status != 0 or not self._chunks:
-            raise RuntimeError(f"espeak-ng said nothing for {word!r} (status {status})")
+            raise RuntimeError(f"espeak-ng produced no sound for {word!r} (status {status})")
         return np.concatenate(self._chunks)
 
 
@@ -153,7 +144,7 @@ def synthesizer(speakers: Sequence[Speaker]) -> Iterator[Synthesizer]:
 
     Raises
     ------
-    ValueError: more speakers than espeak-ng has room for.
+    ValueError : more speakers than espeak-ng has room for.
     """
     import espeakng_loader
 

@@ -14,10 +14,8 @@ def stratified_split(y: Tensor, shares: Sequence[float], rng: torch.Generator) -
 
     Parameters
     ----------
-    y : int64 Tensor, shape (n,)
-        Labels.
-    shares : sequence of float
-        Share of every part, summing to 1.
+    y : int64 Tensor, shape (n,); labels.
+    shares : sequence of float, share of every part, summing to 1.
     rng : torch.Generator
 
     Returns
@@ -28,7 +26,7 @@ def stratified_split(y: Tensor, shares: Sequence[float], rng: torch.Generator) -
 
     Raises
     ------
-    ValueError: a share is negative, or they do not sum to 1.
+    ValueError : a share is negative, or they do not sum to 1.
     """
     if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
         raise ValueError(f"shares are {tuple(shares)}, expected non-negative with sum 1")
@@ -50,12 +48,11 @@ def grouped_split(
 
     Parameters
     ----------
-    y : int64 Tensor, shape (n,)
-        Labels.
-    groups : int64 Tensor, shape (n,)
-        Samples of the same number (the clips of a speaker, say) stay together.
-    shares : sequence of float
-        Share of every part, of the groups as of the samples of each class; above 0, summing to 1.
+    y : int64 Tensor, shape (n,); labels.
+    groups : int64 Tensor, shape (n,); samples of the same number (the clips of a speaker, say) stay
+        together.
+    shares : sequence of float, share of every part, of the groups as of the samples of each class;
+        above 0, summing to 1.
     rng : torch.Generator
 
     Returns
@@ -66,7 +63,7 @@ def grouped_split(
 
     Raises
     ------
-    ValueError: a share is not above 0, or they do not sum to 1.
+    ValueError : a share is not above 0, or they do not sum to 1.
 
     Notes
     -----
@@ -78,7 +75,7 @@ def grouped_split(
         raise ValueError(f"shares are {tuple(shares)}, expected above 0 with sum 1")
     members = functional.one_hot(groups.unique(return_inverse=True)[1]).double()
     counts = members.T @ functional.one_hot(y.unique(return_inverse=True)[1]).double()
-    # the number of groups is one more count to be shared out
+    # the groups are stratified like one more class
     counts = torch.cat([counts, torch.ones(len(counts), 1, dtype=torch.float64)], dim=1)
     expected = torch.tensor(shares, dtype=torch.float64)[:, None] * counts.sum(dim=0)
     filled = torch.zeros_like(expected)

@@ -37,7 +37,7 @@ def objective(dataset: Dataset) -> tuple[Loss, Score]:
 
     Raises
     ------
-    ValueError: no data set of that name is registered.
+    ValueError : no data set of that name is registered.
     """
     module = datasets.get(dataset.name)
     loss, score = functional.cross_entropy, accuracy_score
@@ -53,10 +53,8 @@ class Budget:
     Parameters
     ----------
     epochs : int, at least 1
-    learning_rate : float, above 0
-        Learning rate of the first step.
-    batch_size : int, at least 2
-        Samples per step.
+    learning_rate : float, above 0; learning rate of the first step.
+    batch_size : int, at least 2; samples per step.
     """
 
     epochs: int
@@ -80,21 +78,16 @@ class Task:
 
     Parameters
     ----------
-    name : str
-        "<dataset>/<model>".
-    train, validation : Split
-        Every choice (epoch, checkpoint, hyper-parameter) is made on ``validation``.
+    name : str, "<dataset>/<model>".
+    train, validation : Split, every choice (epoch, checkpoint, hyper-parameter) is made on
+        ``validation``.
     n_classes : int
     budget : Budget
-    augment : callable (x, rng) -> x, optional
-        Random variations of a batch of training inputs, computed on the device of ``x`` from
-        numbers that are drawn on the CPU.
-    loss : callable (logits, y) -> scalar Tensor
-        To be minimised; mean over the batch.
-    score : callable (logits, y) -> float
-        To be maximised; in [0, 1].
-    device : torch.device
-        Where the model is trained; :meth:`batches` yields tensors there.
+    augment : callable (x, rng) -> x, optional; random variations of a batch of training inputs,
+        computed on the device of ``x`` from numbers that are drawn on the CPU.
+    loss : callable (logits, y) -> scalar Tensor; to be minimised; mean over the batch.
+    score : callable (logits, y) -> float; to be maximised; in [0, 1].
+    device : torch.device, where the model is trained; :meth:`batches` yields tensors there.
     """
 
     name: str
@@ -116,7 +109,7 @@ class Task:
 
         Raises
         ------
-        ValueError: no data set of that name is registered.
+        ValueError : no data set of that name is registered.
         """
         loss, score = objective(dataset)
         return cls(
@@ -201,13 +194,10 @@ def predict(model: nn.Module, x: Tensor, batch_size: int | None = None) -> Tenso
 
     Parameters
     ----------
-    model : nn.Module
-        Every submodule's training mode comes back as it was.
-    x : Tensor, shape (n, C, H, W)
-        Taken to the model's device batch by batch.
-    batch_size : int, optional
-        Samples per forward pass; bounds the memory, does not change the result. By default what
-        :func:`samples_at_once` says.
+    model : nn.Module, every submodule's training mode comes back as it was.
+    x : Tensor, shape (n, C, H, W); taken to the model's device batch by batch.
+    batch_size : int, optional; samples per forward pass; bounds the memory, does not change the
+        result. By default what :func:`samples_at_once` says.
 
     Returns
     -------

@@ -20,12 +20,10 @@ class Weights:
 
     Parameters
     ----------
-    url : str
-        Its file name ends in the beginning of the file's SHA-256 digest: ``name-<hex>.pth``.
-    head : str
-        Name of the layer that tells ImageNet's classes apart; it is not taken over.
-    published_name : callable (str) -> str
-        From a key of the network's state dict to that of the file's.
+    url : str, its file name ends in the beginning of the file's SHA-256 digest: ``name-<hex>.pth``.
+    head : str, name of the layer that tells ImageNet's classes apart; it is not taken over.
+    published_name : callable (str) -> str, from a key of the network's state dict to that of the
+        file's.
     """
 
     url: str
@@ -47,10 +45,8 @@ class Weights:
 
         Parameters
         ----------
-        model : nn.Module
-            It is altered. Its head keeps the weights it has.
-        root : Path, optional
-            The data folder.
+        model : nn.Module, it is altered. Its head keeps the weights it has.
+        root : Path, optional; the data folder.
 
         Returns
         -------
@@ -59,8 +55,8 @@ class Weights:
 
         Raises
         ------
-        FileNotFoundError: the file is in neither place.
-        ValueError: it is damaged, or the weights do not fit the network.
+        FileNotFoundError : the file is in neither place.
+        ValueError : it is damaged, or the weights do not fit the network.
         """
         if reason := self.missing(root):
             raise FileNotFoundError(reason)
@@ -92,5 +88,5 @@ class Weights:
         if not found.startswith(expected):
             raise ValueError(
                 f"{path}: is damaged, its SHA-256 checksum begins with {found[: len(expected)]}, "
-                f"expected {expected}; get it anew from {self.url}"
+                f"expected {expected}; download it again from {self.url}"
             )

@@ -3,6 +3,7 @@
 Needs Chromium and its driver (Debian: the packages chromium and chromium-driver).
 """
 
+import html
 import io
 import json
 import shutil
@@ -12,23 +13,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import colormaps
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from ecqx import page
 from ecqx.page import maps
 from ecqx.results import statistics
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
-
 DRIVER = shutil.which("chromedriver")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(
-    not (DRIVER and BROWSER),
-    reason="no Chromium: install the packages chromium and chromium-driver",
-)
+pytestmark = pytest.mark.skipif(not (DRIVER and BROWSER), reason="no Chromium")
 TABLES = Path(__file__).parents[2] / "results/reference/tables"
+REASON = f"ValueError: step <b>inf</b> & more, {'expected a finite number, ' * 5}got inf"
 READY = "return performance.getEntriesByName('ready').length > 0"
 # Points that a panel draws as means, with what they say of themselves.
 MEANS = """
@@ -51,9 +49,10 @@ def tables():
     attributions = pd.read_csv(next(TABLES.glob("attributions.csv*")))
     measured = ["accuracy", "size_bytes", "compression_ratio", "sparsity", "entropy_bytes"]
     runs[measured] = runs[measured].astype(float)
-    failed = runs.index[[1, 40, 41, 42]]
+    failed = runs.index[[1, 4, 40, 41, 42]]
     runs.loc[failed, measured] = np.nan
-    runs.loc[failed, "status"] = ["diverged", "diverged", "diverged", "skipped"]
+    runs.loc[failed, "status"] = ["diverged", "failed", "diverged", "diverged", "skipped"]
+    runs.loc[failed[1], "reason"] = REASON
     keys = ["dataset", "model", "method", "point", "seed"]
     gone = attributions[keys].merge(runs.loc[failed, keys].assign(gone=True), on=keys, how="left")
     return runs, attributions[gone["gone"].isna().to_numpy()]
@@ -302,13 +301,14 @@ def test_runs_without_a_result_are_counted_and_come_first(opened, tables):
     runs, _ = tables
     absent = runs.index[runs["status"] != "ok"]
     n, counts = len(runs), runs["status"].value_counts()
-    expected = ", ".join(f"{counts[name]} {name}" for name in ("ok", "diverged", "skipped"))
+    statuses = ("ok", "diverged", "failed", "skipped")
+    expected = ", ".join(f"{counts[name]} {name}" for name in statuses)
     assert text_of(driver, "summary").startswith(f"{n} of {n} runs selected: {expected}.")
     assert listed(driver)[: len(absent)] == list(absent)
     first = find(driver, "#table tbody tr")[0]
     assert "diverged" in first.text and "absent" in first.get_attribute("class")
     notes = " ".join(note.text for note in find(driver, ".panel .warning"))
-    assert notes.count("diverged") + notes.count("skipped") == len(
+    assert sum(notes.count(name) for name in statuses) == len(
         runs.loc[absent, ["dataset", "method", "status"]].drop_duplicates()
     )
     assert "Not on the plot" in notes
@@ -403,7 +403,17 @@ def test_tables_without_attributions(opened, tables, tmp_path):
     driver = opened(path=path)
     click(driver, find(driver, "#table tbody tr:not(.absent) button")[0])
     assert "No attributions of this run." in text_of(driver, "run")
-    assert "no attribution maps of this task" in text_of(driver, "run")
+    assert "no attribution maps for this task" in text_of(driver, "run")
+
+
+def test_tables_without_reasons(opened, tables, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(page.render(tables[0].drop(columns="reason"), tables[1]), encoding="utf-8")
+    driver = opened(path=path)
+    click(driver, find(driver, "#table tr.absent button")[0])
+    assert "This run gave no result" in text_of(driver, "run")
+    assert "Reason" not in text_of(driver, "run")
+    assert any("of 3 runs" in point["text"] for point in drawn_means(driver, 0))
 
 
 # ---- mouse, finger and keyboard ----
@@ -430,9 +440,8 @@ def test_hover_and_click_with_a_mouse(opened, tables):
     mouse.w3c_actions.pointer_action.move_to_location(*at)
     mouse.perform()
     (label,) = wait(driver, lambda: find(driver, ".hoverlayer .hovertext"))
-    assert [line.text for line in label.find_elements("css selector", "tspan.line")] == point[
-        "text"
-    ].split("<br>")
+    lines = [line.text for line in label.find_elements("css selector", "tspan.line")]
+    assert lines == html.unescape(point["text"]).split("<br>")
     ActionChains(driver).click().perform()
     wait(driver, lambda: find(driver, "#run dl"))
     shown = text_of(driver, "run")
@@ -586,7 +595,7 @@ def test_maps_of_the_chosen_run_beside_full_precision(opened, tables, gallery):
             ):
                 expected = np.array(colormaps["RdBu_r"](0.5 + coded[y, x] / 254)[:3]) * 255
                 assert np.abs(np.array(found) - expected).max() <= 1
-    assert "seed 0 alone" not in text_of(driver, "run")
+    assert "for seed 0 only" not in text_of(driver, "run")
 
 
 def test_another_seed_is_shown_the_maps_of_the_first(opened, tables, gallery):
@@ -597,15 +606,34 @@ def test_another_seed_is_shown_the_maps_of_the_first(opened, tables, gallery):
     row = next(r for r in find(driver, "#table tr[data-run]")
                if r.get_attribute("data-run") == str(number))  # fmt: skip
     click(driver, row.find_element("css selector", "button"))
-    assert "Maps are kept of seed 0 alone" in text_of(driver, "run")
+    assert "Maps are kept for seed 0 only" in text_of(driver, "run")
     assert len(find(driver, "#run canvas[role=img]")) == 6
 
 
 def test_numbers_of_a_failed_run(opened):
     driver = opened()
     click(driver, find(driver, "#table tr.absent button")[0])
-    assert "This run gave no network" in text_of(driver, "run")
+    assert "This run gave no result" in text_of(driver, "run")
     assert not find(driver, "#run canvas")
+
+
+def test_why_a_run_failed(opened, tables):
+    driver = opened()
+    runs, _ = tables
+    (number,) = runs.index[runs["status"] == "failed"]
+    click(driver, find(driver, f"#table tr[data-run='{number}'] button")[0])
+    facts = dict(
+        pair.get_attribute("innerText").split("\n") for pair in find(driver, "#run dl > div")
+    )
+    assert facts["Status"] == "failed" and facts["Reason"] == REASON
+    assert not find(driver, "#run dl b")
+    # the point of the run's other seeds says so too, in short
+    said = [point["text"] for point in drawn_means(driver, 0) if "1 failed: " in point["text"]]
+    (lines,) = (text.split("<br>") for text in said)
+    assert f", {runs.loc[number, 'point']}" in lines[0] and "runs" in lines[1]
+    assert lines[2] == "1 failed: " + html.escape(REASON[:80], quote=False) + "…"
+    click(driver, find(driver, "#table tbody tr:not(.absent) button")[0])
+    assert "Reason" not in text_of(driver, "run")
 
 
 # ---- looks ----

@@ -1,7 +1,7 @@
 """CIFAR-10: 60,000 color images of 32x32 pixels in ten classes.
 
-Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. The test split is the
-official one; a tenth of the 50,000 official training images is set aside for validation.
+Source: [krizhevsky2009cifar]. The test split is the official one; a tenth of the 50,000 official
+training images is set aside for validation.
 
 Read from disk, as torchvision has it. The images are kept as float32 (0.7 GB), as all data are: the
 prepared file is mapped into memory, and jobs share its pages.
@@ -49,16 +49,15 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
 
     Parameters
     ----------
-    seed : int
-        Decides which of the official training images are for validation; the share is the same in
-        every class.
-    root : Path
-        The folder that holds the archive, or ``cifar-10-batches-py`` as torchvision unpacks it.
+    seed : int, decides which of the official training images are for validation; the share is the
+        same in every class.
+    root : Path, the folder that holds the archive, or ``cifar-10-batches-py`` as torchvision
+        unpacks it.
 
     Raises
     ------
-    FileNotFoundError: neither is there.
-    OSError: the archive or a file of the folder is damaged; it is named.
+    FileNotFoundError : neither is there.
+    OSError : the archive or a file of the folder is damaged; it is named.
     """
     if reason := missing(root):
         raise FileNotFoundError(reason)

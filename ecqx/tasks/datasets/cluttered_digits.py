@@ -2,8 +2,8 @@
 
 Real digits (:mod:`ecqx.tasks.datasets.digits`), enlarged smoothly. The clutter is made of
 fragments of other digits and of texture, so that strokes alone do not tell where to look: the
-label is that of the one whole digit, the mask holds its pixels. In the manner of the cluttered
-MNIST of Mnih et al. 2014 (arXiv 1406.6247).
+label is that of the one whole digit, the mask holds its pixels. After the cluttered MNIST of
+[mnih2014attention].
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIDE = 32  # pixels
 CLASSES = digits.CLASSES
 
 _DIGIT_SIDE = (18.0, 25.0)  # pixels, range of the whole digit
-_MASK_THRESHOLD = 0.3  # of the brightest ink: a pixel above it belongs to the digit
+_MASK_THRESHOLD = 0.3  # share of the brightest ink; pixels above it belong to the digit
 _FRAGMENTS = 6  # per canvas
 _FRAGMENT_EXTENT = (2, 5)  # source pixels of 8, inclusive: too few to make a whole digit
 _FRAGMENT_INK = (0.4, 0.9)  # brightness range relative to the digit
@@ -118,10 +118,8 @@ def _place(patch: Tensor, side: Tensor, center: Tensor) -> Tensor:
     Parameters
     ----------
     patch : Tensor, shape (n, 1, s, s)
-    side : Tensor, shape (n,)
-        Side of the enlarged patch in canvas pixels.
-    center : Tensor, shape (n, 2)
-        Its (column, row) center in canvas pixels.
+    side : Tensor, shape (n,); side of the enlarged patch in canvas pixels.
+    center : Tensor, shape (n, 2); its (column, row) center in canvas pixels.
     """
     n = len(patch)
     # grid_sample's coordinates run from -1 to 1 over canvas and patch alike

@@ -1,6 +1,6 @@
 """Handwritten digits, 8x8 pixels, 17 grey levels: 1,797 real images that ship with scikit-learn.
 
-Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI 1998 (its test part).
+Source: [alpaydin1998digits], its test part.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Pascal VOC 2012, segmented images: what of twenty classes is in them, and where.
 
-Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge", IJCV 2010. 2,913 images.
-Multi-label classification: an image has every class of which its segmentation shows a pixel; the
-border around objects ("void") belongs to none. The segmentation is the ground truth for
-localisation, class by class. The test split is the official validation set, since the official test
-set has no public labels; a fifth of the 1,464 official training images is set aside for validation.
+Source: [everingham2010voc]. 2,913 images. Multi-label classification: an image has every class of
+which its segmentation shows a pixel; the border around objects ("void") belongs to none. The
+segmentation is the ground truth for localisation, class by class. The test split is the official
+validation set, since the official test set has no public labels; a fifth of the 1,464 official
+training images is set aside for validation.
 
 Read from disk, as torchvision has it. Images are squeezed to 224x224 (bilinear, antialiased; class
 maps by the nearest pixel) and standardised with ImageNet's statistics: 1.9 GB as float32 with the
@@ -68,18 +68,17 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
 
     Parameters
     ----------
-    seed : int
-        Decides which of the official training images are for validation; the share is the same
-        among the images of each class, counted by the rarest class in an image.
-    root : Path
-        The folder that holds the archive, or ``VOCdevkit/VOC2012`` as torchvision unpacks it.
+    seed : int, decides which of the official training images are for validation; the share is the
+        same among the images of each class, counted by the rarest class in an image.
+    root : Path, the folder that holds the archive, or ``VOCdevkit/VOC2012`` as torchvision unpacks
+        it.
 
     Raises
     ------
-    FileNotFoundError: neither is there, or a listed file is not.
-    OSError: the archive is damaged; it is named.
-    ValueError: an image is listed twice, it or its segmentation cannot be read, they differ in
-    size, or the segmentation holds a value that stands for no class; the file is named.
+    FileNotFoundError : neither is there, or a listed file is not.
+    OSError : the archive is damaged; it is named.
+    ValueError : an image is listed twice, it or its segmentation cannot be read, they differ in
+        size, or the segmentation holds a value that stands for no class; the file is named.
     """
     if reason := missing(root):
         raise FileNotFoundError(reason)

@@ -1,4 +1,4 @@
-"""Speech Commands v0.02 with twelve classes (Warden 2018, arXiv 1804.03209).
+"""Speech Commands v0.02 with twelve classes [warden2018commands].
 
 Recordings of people, one second at 16 kHz: ten keywords, silence and unknown. Training, validation
 and test are the published lists, which share no speaker. Silence and unknown each add a tenth of
@@ -62,18 +62,16 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
 
     Parameters
     ----------
-    seed : int
-        Decides which unknown clips are used, and on the background noise.
-    root : Path
-        The folder that holds the archive, or ``SpeechCommands/speech_commands_v0.02`` as torchaudio
-        unpacks it, and the published test set if it is to be used.
+    seed : int, decides which unknown clips are used, and on the background noise.
+    root : Path, the folder that holds the archive, or ``SpeechCommands/speech_commands_v0.02`` as
+        torchaudio unpacks it, and the published test set if it is to be used.
 
     Raises
     ------
-    FileNotFoundError: the data set is not there.
-    OSError: the archive is damaged; it is named.
-    ValueError: clips are too few or too many, a listed one is missing or in both lists, or one is
-    no audio, cut off or not mono at 16 kHz; it is named.
+    FileNotFoundError : the data set is not there.
+    OSError : the archive is damaged; it is named.
+    ValueError : clips are too few or too many, a listed one is missing or in both lists, or one is
+        no audio, cut off or not mono at 16 kHz; it is named.
     """
     if reason := missing(root):
         raise FileNotFoundError(reason)
@@ -110,7 +108,7 @@ def published_splits(folder: Path) -> dict[str, list[Path]]:
 
     Raises
     ------
-    ValueError: there are too few or too many files, or a listed one is missing or in both lists.
+    ValueError : there are too few or too many files, or a listed one is missing or in both lists.
     """
     found = {
         clip
@@ -130,7 +128,7 @@ def published_splits(folder: Path) -> dict[str, list[Path]]:
     if len(found) != N_CLIPS:
         raise ValueError(
             f"{folder}: holds {len(found)} clips, expected {N_CLIPS}; "
-            f"get it anew from {ARCHIVE.url}"
+            f"download it again from {ARCHIVE.url}"
         )
     splits = {"train": found.difference(*listed.values()), **listed}
     return {name: sorted(paths) for name, paths in splits.items()}

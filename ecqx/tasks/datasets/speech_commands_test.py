@@ -1,4 +1,4 @@
-"""The test set of Speech Commands v0.02 (Warden 2018, arXiv 1804.03209), split by speaker.
+"""The test set of Speech Commands v0.02 [warden2018commands], split by speaker.
 
 Recordings of people: ten keywords, silence and unknown, 4,890 clips of one second at 16 kHz by
 239 speakers. Of the speakers 70 % are heard in training, 10 % in validation and 20 % in test, none
@@ -49,10 +49,8 @@ class Clip:
     Parameters
     ----------
     label : int
-    stem : str
-        Name of its file, without folder and suffix.
-    speaker : str, optional
-        None for silence.
+    stem : str, name of its file, without folder and suffix.
+    speaker : str, optional; None for silence.
     samples : float32 Tensor, shape (16000,), full scale 1
     """
 
@@ -79,17 +77,15 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
 
     Parameters
     ----------
-    seed : int
-        Decides which speakers, and which clips of silence, go where.
-    root : Path
-        The folder that holds the data set: the archive, compressed or not, or its content as a
-        folder; WAV or FLAC.
+    seed : int, decides which speakers, and which clips of silence, go where.
+    root : Path, the folder that holds the data set: the archive, compressed or not, or its content
+        as a folder; WAV or FLAC.
 
     Raises
     ------
-    FileNotFoundError: it is not there.
-    ValueError: the archive is damaged, clips are too few or too many, or a file has an unknown
-    name, is no audio, or is not mono at 16 kHz; it is named.
+    FileNotFoundError : it is not there.
+    ValueError : the archive is damaged, clips are too few or too many, or a file has an unknown
+        name, is no audio, or is not mono at 16 kHz; it is named.
     """
     if reason := missing(root):
         raise FileNotFoundError(reason)
@@ -130,17 +126,17 @@ def read_clips(source: Path) -> list[Clip]:
 
     Parameters
     ----------
-    source : Path
-        What :func:`find` found.
+    source : Path, what :func:`find` found.
 
     Raises
     ------
-    ValueError: as :func:`prepare` does.
+    ValueError : as :func:`prepare` does.
     """
     clips = [_decode(path, content) for path, content in _files(source)]
     if len(clips) != N_CLIPS:
         raise ValueError(
-            f"{source}: holds {len(clips)} clips, expected {N_CLIPS}; get it anew from {ADDRESS}"
+            f"{source}: holds {len(clips)} clips, expected {N_CLIPS}; "
+            f"download it again from {ADDRESS}"
         )
     # the order of files differs between file systems and archives
     return sorted(clips, key=lambda clip: (clip.label, clip.stem))
@@ -178,12 +174,12 @@ def _files(source: Path) -> Iterator[tuple[Path, bytes]]:
                         yield path, archive.extractfile(member).read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise ValueError(
-            f"{reading}: cannot be read: {error}; get it anew from {ADDRESS}"
+            f"{reading}: cannot be read: {error}; download it again from {ADDRESS}"
         ) from error
 
 
 def _is_clip(path: Path) -> bool:
-    # not what macOS leaves beside files when it unpacks or packs them
+    # macOS adds hidden files with metadata to archives and folders
     return path.parent.name in CLASSES and not path.name.startswith(".")
 
 

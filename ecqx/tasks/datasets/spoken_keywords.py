@@ -1,9 +1,9 @@
 """The twelve classes of Speech Commands, spoken by the synthesizer espeak-ng.
 
 Ten keywords, silence (background noise alone) and unknown (the other words of Speech Commands
-v0.02, Warden 2018, arXiv 1804.03209), by many speakers in eight accents, at many rates, pitches
-and levels, over background noise of many colors. A speaker is an accent and a random vocal tract,
-pitch and manner; no speaker is heard in two splits, the accents are heard in all of them.
+v0.02 [warden2018commands]), by many speakers in eight accents, at many rates, pitches and levels,
+over background noise of many colors. A speaker is an accent and a random vocal tract, pitch and
+manner; no speaker is heard in two splits, the accents are heard in all of them.
 Features are 15 MFCCs x 49 frames.
 """
 
@@ -125,10 +125,8 @@ def record(
     Parameters
     ----------
     labels : int64 Tensor, shape (n,)
-    speakers : sequence of Speaker
-        To draw from.
-    synthesizer : Synthesizer
-        Started with these speakers.
+    speakers : sequence of Speaker, to draw from.
+    synthesizer : Synthesizer, started with these speakers.
     rng : torch.Generator
 
     Returns

@@ -42,7 +42,7 @@ def get(name: str) -> Any:
 
     Raises
     ------
-    ValueError: there is none; the known names are listed.
+    ValueError : there is none; the known names are listed.
     """
     return _REGISTRY.get(name)
 
@@ -52,6 +52,6 @@ def register(name: str, entry: Any) -> None:
 
     Raises
     ------
-    ValueError: a file has this name.
+    ValueError : a file has this name.
     """
     _REGISTRY.register(name, entry)

@@ -1,7 +1,7 @@
 """Multilayer perceptron for keyword spotting: hidden layers 512-512-256-256-128-128.
 
-With 15 MFCCs x 49 frames and twelve classes it is MLP_GSC, 735-512-512-256-256-128-128-12
-(arXiv 2109.04236, section 5.1).
+With 15 MFCCs x 49 frames and twelve classes it is MLP_GSC, 735-512-512-256-256-128-128-12, of
+[becking2021ecqx], section 5.1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Small residual network with batch norm, for inputs of a few pixels a side.
 
-A stem, a residual block (He et al. 2016, arXiv 1512.03385) at full resolution and one at half.
+A stem, a residual block [he2016resnet] at full resolution and one at half.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ResNet18 for images of ImageNet's size: He et al. 2016 (arXiv 1512.03385), table 1.
+"""ResNet18 for images of ImageNet's size [he2016resnet, table 1].
 
 11.7 M parameters with ImageNet's thousand classes. Shortcuts that change the shape are a 1x1
 convolution with batch norm (option B). Initialised as torchvision does.

@@ -1,4 +1,4 @@
-"""ResNet20 for 32x32 images: He et al. 2016 (arXiv 1512.03385), section 4.2, 0.27 M parameters.
+"""ResNet20 for 32x32 images [he2016resnet, section 4.2], 0.27 M parameters.
 
 Shortcuts carry no weights: where a block halves the resolution, they take every second pixel and
 pad the new channels with zeros (option A).

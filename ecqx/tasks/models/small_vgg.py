@@ -1,8 +1,8 @@
 """Small VGG: 3x3 convolutions with batch norm and max-pooling, then two dense layers.
 
-After Simonyan and Zisserman 2015 (arXiv 1409.1556), cut down to about 31,000 parameters for one
-channel of 32x32 pixels. The first convolution has stride 2 in place of a pooling layer: at full
-resolution it would take half of the time. The last convolutional feature map is 8x8.
+After [simonyan2015vgg], cut down to about 31,000 parameters for one channel of 32x32 pixels. The
+first convolution has stride 2 in place of a pooling layer: at full resolution it would take half of
+the time. The last convolutional feature map is 8x8.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
 
     Raises
     ------
-    ValueError: height or width is not a multiple of 8.
+    ValueError : height or width is not a multiple of 8.
     """
     channels, height, width = input_shape
     shrink = 2 ** len(_CHANNELS)

@@ -1,4 +1,4 @@
-"""VGG16 with batch norm for 32x32 images: Simonyan and Zisserman 2015 (arXiv 1409.1556).
+"""VGG16 with batch norm for 32x32 images [simonyan2015vgg].
 
 The thirteen convolutions of configuration D; what five halvings leave is one pixel, so that one
 dense layer takes the place of three. 14.7 M parameters.
@@ -16,7 +16,7 @@ def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
 
     Raises
     ------
-    ValueError: height or width is not a multiple of 32.
+    ValueError : height or width is not a multiple of 32.
     """
     channels, height, width = input_shape
     shrink = 2 ** len(_STAGES)

@@ -1,4 +1,4 @@
-"""VGG16 for images of ImageNet's size: Simonyan and Zisserman 2015 (arXiv 1409.1556), table 1, D.
+"""VGG16 for images of ImageNet's size [simonyan2015vgg, table 1, D].
 
 138 M parameters with ImageNet's thousand classes, most of them in the first dense layer. No batch
 norm; features are pooled to 7x7, which they are for inputs of 224x224. Initialised as torchvision
@@ -21,7 +21,7 @@ def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
 
     Raises
     ------
-    ValueError: height or width is below 32, of which five halvings leave nothing.
+    ValueError : height or width is below 32, of which five halvings leave nothing.
     """
     channels, height, width = input_shape
     smallest = 2 ** len(_STAGES)

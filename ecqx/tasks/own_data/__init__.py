@@ -32,7 +32,7 @@ def keys(kind: str) -> dict[str, bool]:
 
     Raises
     ------
-    ValueError: no kind of that name is known.
+    ValueError : no kind of that name is known.
     """
     fields = dataclasses.fields(_REGISTRY.get(kind).Source)
     return {field.name: field.default is dataclasses.MISSING for field in fields}
@@ -43,13 +43,12 @@ def describe(entry: Mapping[str, Any]) -> Source:
 
     Parameters
     ----------
-    entry : mapping
-        ``kind`` and the keys of that kind.
+    entry : mapping, ``kind`` and the keys of that kind.
 
     Raises
     ------
-    ValueError: a key is missing, unknown, or has a value that it cannot have. The message starts
-    with the key.
+    ValueError : a key is missing, unknown, or has a value that it cannot have. The message starts
+        with the key.
     """
     options = {key: value for key, value in entry.items() if key != "kind"}
     if entry.get("kind") not in kinds():

@@ -22,13 +22,10 @@ class Listing:
 
     Parameters
     ----------
-    folder : Path
-        That of the class folders of training.
-    classes : tuple of str
-        Names of the class folders, sorted.
-    splits : dict
-        Split -> its (file, label) by class and name. Without ``train`` among the folders all files
-        are there.
+    folder : Path, that of the class folders of training.
+    classes : tuple of str, names of the class folders, sorted.
+    splits : dict, split -> its (file, label) by class and name. Without ``train`` among the folders
+        all files are there.
     """
 
     folder: Path
@@ -57,8 +54,8 @@ def list_files(folder: Path, suffixes: tuple[str, ...]) -> Listing:
 
     Raises
     ------
-    ValueError: no folder, fewer than two classes, a class without files, or one that training
-    lacks, or a folder that nothing would be read from: beside train, or in that of a class.
+    ValueError : no folder, fewer than two classes, a class without files, or one that training
+        lacks, or a folder that nothing would be read from: beside train, or in that of a class.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: is a file, expected a folder of class folders")
@@ -120,17 +117,15 @@ def complete_splits(
     Parameters
     ----------
     listing : Listing
-    shares : dict
-        Of the training files for "validation" and "test", where they have no folder.
+    shares : dict, of the training files for "validation" and "test", where they have no folder.
     rng : torch.Generator
-    group_of : callable, optional
-        Files of one group (the clips of a speaker) stay in one split. Without it files are drawn
-        one by one, class by class.
+    group_of : callable, optional; files of one group (the clips of a speaker) stay in one split.
+        Without it files are drawn one by one, class by class.
 
     Raises
     ------
-    ValueError: a group is in two of the given splits, there are fewer of them than splits to be
-    drawn, a split gets no file, or training none of a class.
+    ValueError : a group is in two of the given splits, there are fewer of them than splits to be
+        drawn, a split gets no file, or training none of a class.
     """
     import torch
 
@@ -200,7 +195,7 @@ def _check_groups(listing: Listing, group_of: Callable[[Path], str]) -> None:
             if first != name:
                 raise ValueError(
                     f"{path}: {group_of(path)} is heard in {first} too ({other}), "
-                    "expected splits that share nobody"
+                    "expected splits that share no speaker"
                 )
     found = sorted({group_of(path) for path, _ in listing.splits["train"]})
     # one for training, and for each split that has no folder

@@ -36,8 +36,8 @@ def standardised(
     ----------
     name : str
     classes : tuple of str
-    parts : dict
-        Split -> (images, float32 of shape (n, C, H, W) in any range; labels, int64 of shape (n,)).
+    parts : dict, split -> (images, float32 of shape (n, C, H, W) in any range; labels, int64 of
+        shape (n,)).
     """
     from ecqx.tasks.data import Dataset, Split
     from ecqx.tasks.own_data._scaling import statistics

@@ -27,14 +27,14 @@ class Source(ABC):
 
     Parameters
     ----------
-    name : str
-        The data set's name in paths and tables: letters, digits and underscores, no digit first.
-    path : str
-        Where the data are: absolute, below the home folder (~), or relative to the data folder.
+    name : str, the data set's name in paths and tables: letters, digits and underscores, no digit
+        first.
+    path : str, where the data are: absolute, below the home folder (~), or relative to the data
+        folder.
 
     Raises
     ------
-    ValueError: a value is not what it can be; the message starts with the field.
+    ValueError : a value is not what it can be; the message starts with the field.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Source(ABC):
 
         Raises
         ------
-        ValueError: the data are not there or not what they should be; the file is named.
+        ValueError : the data are not there or not what they should be; the file is named.
         """
 
     @property

@@ -33,13 +33,11 @@ class Source(_Source):
 
     Parameters
     ----------
-    classes : list of str, optional
-        Names by label. By default the labels that training has, as text.
-    augmentation : "none" or "crop_flip"
-        Of the training images: see :func:`ecqx.tasks.augmentation.crop_and_flip`; shifts by up to
-        an eighth of a side.
-    validation : float
-        Share of the training images.
+    classes : list of str, optional; names by label. By default the labels that training has, as
+        text.
+    augmentation : "none" or "crop_flip", of the training images: see
+        :func:`ecqx.tasks.augmentation.crop_and_flip`; shifts by up to an eighth of a side.
+    validation : float, share of the training images.
     """
 
     classes: Sequence[str] | None = None

@@ -30,23 +30,20 @@ class Source(_Source):
     """A folder of mono recordings per class, in ``path`` or in ``path``/train, validation and test.
 
     What has no folder (validation, test, or both) is drawn from the training recordings at random:
-    speaker by speaker if file names tell the speaker, otherwise class by class. Features are 15
+    speaker by speaker if file names contain the speaker, otherwise class by class. Features are 15
     MFCCs in windows of 40 ms every 20 ms, standardised by the mean and deviation of each
     coefficient over the training recordings.
 
     Parameters
     ----------
-    sample_rate : int, at least 8000
-        Hz. All files must have it; nothing is resampled.
-    seconds : float, at least 0.1
-        Length of a clip: shorter recordings are padded with zeros, longer ones cut.
-    speaker : str, optional
-        A regular expression with one group, searched in the file name; the group is the speaker,
-        who is then heard in one split only. It must be found in every name.
-    augmentation : "none" or "shift_noise"
-        Of the training clips: shifts in time by up to 100 ms, and noise on the features.
-    validation, test : float
-        Shares of the training recordings for the splits that have no folder.
+    sample_rate : int, at least 8000; Hz. All files must have it; nothing is resampled.
+    seconds : float, at least 0.1; length of a clip: shorter recordings are padded with zeros,
+        longer ones cut.
+    speaker : str, optional; a regular expression with one group, searched in the file name; the
+        group is the speaker, who is then heard in one split only. It must be found in every name.
+    augmentation : "none" or "shift_noise", of the training clips: shifts in time by up to 100 ms,
+        and noise on the features.
+    validation, test : float, shares of the training recordings for the splits that have no folder.
     """
 
     sample_rate: int = 16_000
@@ -127,7 +124,9 @@ class Source(_Source):
     def _speaker_of(self, path: Path) -> str:
         match = re.search(self.speaker, path.name)
         if match is None or match[1] is None:
-            raise ValueError(f"{path}: the name does not tell the speaker ({self.speaker!r})")
+            raise ValueError(
+                f"{path}: the name does not match the speaker pattern {self.speaker!r}"
+            )
         return match[1]
 
 

@@ -43,15 +43,11 @@ class Source(_Source):
 
     Parameters
     ----------
-    image_size : int, at least 8
-        Pixels a side.
-    channels : 1 or 3
-        Grey or red, green and blue.
-    augmentation : "none" or "crop_flip"
-        Of the training images: see :func:`ecqx.tasks.augmentation.crop_and_flip`; shifts by up to
-        an eighth of a side.
-    validation, test : float
-        Shares of the training images for the splits that have no folder.
+    image_size : int, at least 8; pixels a side.
+    channels : 1 or 3, grey or red, green and blue.
+    augmentation : "none" or "crop_flip", of the training images: see
+        :func:`ecqx.tasks.augmentation.crop_and_flip`; shifts by up to an eighth of a side.
+    validation, test : float, shares of the training images for the splits that have no folder.
     """
 
     image_size: int = 32
@@ -133,7 +129,7 @@ def _upright(image: Image) -> Image:
     from PIL.Image import Transpose
 
     image.load()
-    # of EXIF nothing else is looked at: damage in the rest does not matter
+    # nothing else in EXIF is read, so damage to the rest does not matter
     turned = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
     return image.transpose(Transpose[turned]) if turned else image
 

@@ -72,9 +72,9 @@ def test_map_shapes_of_single_layers_and_of_blocks():
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        ("feature.1", r"layers: 'feature.1' is unknown, close to it are: features.1"),
-        ("nowhere", r"layers: 'nowhere' is unknown, known are: features, features.0, .*head.3$"),
-        ("", r"layers: '' is unknown, known are: features"),
+        ("feature.1", r"layers: 'feature.1' is unknown, close matches: features.1"),
+        ("nowhere", r"layers: 'nowhere' is unknown, expected one of: features, .*head.3$"),
+        ("", r"layers: '' is unknown, expected one of: features"),
     ],
 )
 def test_unknown_layers_are_named_beside_the_known_ones(layer, message):
@@ -101,7 +101,7 @@ class Odd(nn.Module):
     [
         ("rows", r"the output of 'rows' is of shape \(1, 2, 16\), expected \(n, channels, height"),
         ("recurrent", r"the output of 'recurrent' is a tuple, expected \(n, channels, height"),
-        ("unused", r"'unused' does not run"),
+        ("unused", r"'unused' is not called"),
     ],
 )
 def test_layers_without_a_map_are_refused(layer, message):

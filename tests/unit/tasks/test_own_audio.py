@@ -103,7 +103,7 @@ def test_given_folders_must_share_no_speaker(tmp_path):
     write(tmp_path / "validation", speakers="h")
     assert len(source(tmp_path, speaker=SPEAKER).prepare(0).test) == 8
     write(tmp_path / "validation", speakers="a")
-    with pytest.raises(ValueError, match=r"a-0.wav: a is heard in train too .*share nobody") as e:
+    with pytest.raises(ValueError, match=r"a-0.wav: a is heard in train too .*no speaker") as e:
         source(tmp_path, speaker=SPEAKER).prepare(0)
     assert source(tmp_path, speaker=SPEAKER).missing(None) == str(e.value)
 
@@ -209,7 +209,7 @@ def test_a_name_without_speaker_is_refused(tmp_path):
     write(tmp_path)
     soundfile.write(tmp_path / "left/noise.wav", tone(0), 16_000)
     line = source(tmp_path, speaker=SPEAKER).missing(None)
-    assert line.startswith(f"{tmp_path}/left/noise.wav: the name does not tell the speaker")
+    assert line.startswith(f"{tmp_path}/left/noise.wav: the name does not match the speaker")
 
 
 def test_one_class_is_refused(tmp_path):

@@ -125,7 +125,7 @@ def test_what_cannot_be_imported_is_said(net, factory, said):
 
 
 def test_a_factory_that_returns_no_network(net):
-    with pytest.raises(ValueError, match="returned a str, expected a nn.Module"):
+    with pytest.raises(ValueError, match="returned a str, expected an nn.Module"):
         OwnModel("mine", "userpackage.inner.net:wrong").build((1, 4, 4), 3)
 
 
@@ -204,10 +204,10 @@ def test_many_names_are_counted(tmp_path):
         (b"not a checkpoint", PICKLED),
         (nn.Linear(2, 2), PICKLED),
         ({"weight": torch.zeros(1), "by": OwnModel("mine", "a:b")}, PICKLED),
-        ({"epoch": 3}, "is no state_dict"),
-        ([1, 2], "is no state_dict"),
-        ({0: torch.zeros(1)}, "is no state_dict"),
-        ({"weight": torch.zeros(2, 2).to_sparse()}, "is no state_dict"),
+        ({"epoch": 3}, "is not a state_dict"),
+        ([1, 2], "is not a state_dict"),
+        ({0: torch.zeros(1)}, "is not a state_dict"),
+        ({"weight": torch.zeros(2, 2).to_sparse()}, "is not a state_dict"),
         (
             {"bias": torch.zeros(2), "weight": torch.tensor([1, torch.nan])},
             "weight holds values that are not finite",

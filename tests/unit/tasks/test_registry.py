@@ -56,7 +56,7 @@ def test_what_is_registered_is_found_beside_the_files(tmp_path):
     plugins.register("mine", entry)
     assert plugins.get("mine") is entry
     assert plugins.names() == ["file"], "names are those of files"
-    with pytest.raises(ValueError, match="unknown plugin 'min', known are: file, mine"):
+    with pytest.raises(ValueError, match="unknown plugin 'min', expected one of: file, mine"):
         plugins.get("min")
     with pytest.raises(ValueError, match="plugin 'file' is a file of plugins already"):
         plugins.register("file", entry)

@@ -93,6 +93,6 @@ def test_silence_of_the_synthesizer_is_an_error(monkeypatch):
     monkeypatch.setattr(speech.Synthesizer, "_collect", lambda self, samples, count, events: 0)
     with (
         speech.synthesizer([MAN]) as synthesizer,
-        pytest.raises(RuntimeError, match="said nothing for 'yes'"),
+        pytest.raises(RuntimeError, match="produced no sound for 'yes'"),
     ):
         synthesizer.say("yes", MAN)

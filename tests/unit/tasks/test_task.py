@@ -91,7 +91,7 @@ def test_from_dataset_takes_loss_and_score_of_the_dataset(monkeypatch):
 def test_from_dataset_names_an_unknown_dataset():
     split = Split(torch.zeros(2, 1, 2, 2), torch.tensor([0, 1]))
     dataset = Dataset("nosuch", ("a", "b"), split, split, split)
-    with pytest.raises(ValueError, match="unknown dataset 'nosuch', known are: .*digits"):
+    with pytest.raises(ValueError, match="unknown dataset 'nosuch', expected one of: .*digits"):
         Task.from_dataset(dataset, "mlp_gsc", Budget(1, 1e-3, 2))
 
 

@@ -36,6 +36,9 @@ const Data = (() => {
   );
   const ok = column("status").map((status) => status === "ok");
 
+  /** Why a run has no result; null where the table does not say. */
+  const reason = (i) => column("reason")?.[i] || null;
+
   const seriesKey = (explainer, metric, subset, signed) =>
     JSON.stringify([explainer, metric, subset, signed]);
   const series = new Map(
@@ -177,6 +180,8 @@ const Data = (() => {
     mapsBudget: raw.maps_budget,
     colormap: bytes(raw.colormap),
     ok,
+    statuses: ["diverged", "failed", "skipped"], // of runs without a result
+    reason,
     subsets: new Set(raw.series.map((part) => part.subset)),
     attribution,
     choices,

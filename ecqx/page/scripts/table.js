@@ -59,7 +59,7 @@ const Table = (() => {
   function sorted(runs) {
     const column = columns().find(({ key }) => key === order.key);
     if (!column) {
-      // what has no point on the plots is not to be overlooked
+      // runs without a point on the plots would otherwise be overlooked
       return [...runs.filter((i) => !Data.ok[i]), ...runs.filter((i) => Data.ok[i])];
     }
     const sign = order.ascending ? 1 : -1;

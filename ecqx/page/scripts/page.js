@@ -30,7 +30,7 @@
   function describe(runs, listed) {
     const count = (status) => runs.filter((i) => Data.column("status")[i] === status).length;
     const parts = [`${count("ok")} ok`];
-    for (const status of ["diverged", "skipped"]) {
+    for (const status of Data.statuses) {
       count(status) && parts.push(`${count(status)} ${status}`);
     }
     const absent = runs.length - count("ok");
@@ -113,7 +113,7 @@
   }
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", () => {
-    Selection.recolour();
+    Selection.recolor();
     update();
   });
   update();

@@ -21,6 +21,9 @@ const Run = (() => {
       ["Seed", String(of("seed"))],
       ["Status", of("status")],
     ];
+    if (Data.reason(i)) {
+      known.push(["Reason", Data.reason(i)]);
+    }
     if (Data.ok[i]) {
       known.push(
         ["Accuracy", `${(of("accuracy") * 100).toFixed(2)} %`],
@@ -81,7 +84,7 @@ const Run = (() => {
 
   const UNDEFINED = -128;
 
-  /** Draw cells of colour; `color(position)` gives [red, green, blue]; a mask gets an outline. */
+  /** Draw cells of color; `color(position)` gives [red, green, blue]; a mask gets an outline. */
   function draw(canvas, gallery, color, mask, outline) {
     const { height, width } = gallery;
     const scale = Math.max(2, Math.round(192 / Math.max(height, width)));
@@ -185,8 +188,8 @@ const Run = (() => {
     const shown = gallery && counterpart(i, gallery);
     if (shown === undefined) {
       const why = gallery
-        ? `There are no maps of this operating point with seed ${gallery.seed}.`
-        : "This file holds no attribution maps of this task.";
+        ? `There are no maps for this operating point with seed ${gallery.seed}.`
+        : "This file holds no attribution maps for this task.";
       return [element("p", "quiet", why)];
     }
     const own = gallery.runs[shown];
@@ -217,7 +220,7 @@ const Run = (() => {
       fill();
     });
     fill();
-    const other = shown === i ? "" : `Maps are kept of seed ${gallery.seed} alone and shown of it. `;
+    const other = shown === i ? "" : `Maps are kept for seed ${gallery.seed} only; these are shown. `;
     const cut =
       gallery.samples < gallery.samples_available || names.length < gallery.explainers_available
         ? `Of ${gallery.samples_available} samples and ${gallery.explainers_available} explainers ` +
@@ -237,7 +240,7 @@ const Run = (() => {
       const table = scores(i, subset, signed);
       parts.push(table ?? element("p", "quiet", "No attributions of this run."), ...maps(i));
     } else {
-      parts.push(element("p", "", "This run gave no network: it has no results and no point."));
+      parts.push(element("p", "", "This run gave no result, so it has no point on the plots."));
     }
     place.replaceChildren(...parts);
   }

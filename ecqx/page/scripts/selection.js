@@ -51,13 +51,13 @@ const Selection = (() => {
     marker.setAttribute("d", method.glyph);
     marker.setAttribute("stroke-width", "0.1");
     svg.append(line, marker);
-    const colour = () => {
-      const shown = Panels.shownColor(method.color);
+    const color = () => {
+      const shown = Colors.shown(method.color);
       line.setAttribute("stroke", shown);
       marker.setAttribute("stroke", shown);
       marker.setAttribute("fill", shown);
     };
-    return { svg, colour };
+    return { svg, color };
   }
 
   const glyphs = [];
@@ -82,8 +82,8 @@ const Selection = (() => {
         box.addEventListener("change", changed);
         line.append(box);
         if (filter.name === "method") {
-          const { svg, colour } = glyph(Data.methods.find((method) => method.name === value));
-          glyphs.push(colour);
+          const { svg, color } = glyph(Data.methods.find((method) => method.name === value));
+          glyphs.push(color);
           line.append(svg);
         }
         line.append(label);
@@ -105,11 +105,11 @@ const Selection = (() => {
       group.append(legend, choices);
       place.append(group);
     }
-    recolour();
+    recolor();
   }
 
-  function recolour() {
-    glyphs.forEach((colour) => colour());
+  function recolor() {
+    glyphs.forEach((color) => color());
   }
 
   const checked = (name) =>
@@ -127,5 +127,5 @@ const Selection = (() => {
     return { runs, seeds: checked("seed"), tasks: [...checked("task")].map(Number) };
   }
 
-  return { build, read, recolour };
+  return { build, read, recolor };
 })();
