@@ -17,8 +17,8 @@ def derive_seed(*parts: str | int) -> int:
 
     Parameters
     ----------
-    *parts : str or int
-        For example ``("compress", "digits", "residual_cnn", "ecq", "bits~4_lam~0.1", 0)``.
+    *parts : str or int, for example ``("compress", "digits", "residual_cnn", "ecq",
+        "bits~4_lam~0.1", 0)``.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def derive_seed(*parts: str | int) -> int:
 
     Raises
     ------
-    TypeError: a part is neither str nor int.
+    TypeError : a part is neither str nor int.
     """
     for part in parts:
         if not isinstance(part, (str, int)) or isinstance(part, bool):

@@ -223,8 +223,8 @@ def make_method(cls: type[Method], params: Mapping[str, Any]) -> Method:
 
     Raises
     ------
-    ValueError : an unknown field, a value of the wrong type, or what ``__post_init__`` refuses;
-        the message names field, value and expectation.
+    ValueError : an unknown field, a value of the wrong type, or what ``__post_init__`` refuses; the
+        message names field, value and expectation.
     """
     hints = typing.get_type_hints(cls)
     fields = [f.name for f in dataclasses.fields(cls)]

@@ -47,10 +47,8 @@ def flips(logits: Tensor, reference_logits: Tensor, multilabel: bool) -> float:
 
     Parameters
     ----------
-    logits, reference_logits : Tensor, shape (n, n_classes)
-        On the same samples in the same order.
-    multilabel : bool
-        Whether each sample and class is a decision of its own.
+    logits, reference_logits : Tensor, shape (n, n_classes); on the same samples in the same order.
+    multilabel : bool, whether each sample and class is a decision of its own.
 
     Raises
     ------
@@ -91,8 +89,7 @@ def class_rows(
     ----------
     logits, reference_logits : Tensor, shape (n, n_classes)
     y : Tensor, int64, shape (n,), or bool, shape (n, n_classes)
-    classes : sequence of str
-        Names, in the order of the logits.
+    classes : sequence of str, names, in the order of the logits.
 
     Returns
     -------

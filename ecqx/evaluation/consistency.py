@@ -33,17 +33,12 @@ class Metric:
 
     Attributes
     ----------
-    fn : callable
-        ``fn(a, b) -> (n,)`` float64; `a` and `b` of shape (n, H, W), `b` the reference.
-    label : str
-        Readable name.
-    unit : str
-        Unit for axis labels; "1" for a pure number.
+    fn : callable, ``fn(a, b) -> (n,)`` float64; `a` and `b` of shape (n, H, W), `b` the reference.
+    label : str, readable name.
+    unit : str, unit for axis labels; "1" for a pure number.
     higher_is_better : bool
-    degenerate : float
-        Value of a pair in which at least one map is degenerate.
-    source : str
-        Where the definition comes from.
+    degenerate : float, value of a pair in which at least one map is degenerate.
+    source : str, where the definition comes from.
     """
 
     fn: Callable[[Tensor, Tensor], Tensor]

@@ -46,17 +46,12 @@ def explain_all(
 
     Parameters
     ----------
-    model : nn.Module
-        Comes back as it was.
-    x : Tensor, shape (n, C, H, W)
-        Taken to the model's device batch by batch.
-    target : Tensor, int64, shape (n,)
-        Classes to be explained.
-    explainers : iterable of str
-        Names in ``EXPLAINERS``.
-    batch_size : int, optional
-        Samples explained at once; bounds the memory, does not change the maps. By default 128,
-        fewer of large inputs.
+    model : nn.Module, comes back as it was.
+    x : Tensor, shape (n, C, H, W); taken to the model's device batch by batch.
+    target : Tensor, int64, shape (n,); classes to be explained.
+    explainers : iterable of str, names in ``EXPLAINERS``.
+    batch_size : int, optional; samples explained at once; bounds the memory, does not change the
+        maps. By default 128, fewer of large inputs.
 
     Returns
     -------
@@ -98,18 +93,15 @@ def make_reference(
 
     Parameters
     ----------
-    model : nn.Module
-        Comes back as it was.
-    split : Split
-        The test split.
-    validation : Split
-        The validation split.
-    index, target : Tensor, int64, shape (m,)
-        The explained pairs, see `ecqx.evaluation.subset.evaluation_pairs`.
-    explainers : iterable of str
-        Names in ``EXPLAINERS``; those that do not apply to the model are left out.
-    score : callable (logits, y) -> float
-        The score of the data set, see `ecqx.tasks.task.objective`.
+    model : nn.Module, comes back as it was.
+    split : Split, the test split.
+    validation : Split, the validation split.
+    index, target : Tensor, int64, shape (m,); the explained pairs, see
+        `ecqx.evaluation.subset.evaluation_pairs`.
+    explainers : iterable of str, names in ``EXPLAINERS``; those that do not apply to the model are
+        left out.
+    score : callable (logits, y) -> float; the score of the data set, see
+        `ecqx.tasks.task.objective`.
     """
     model = _channels_last(model)
     logits = predict(model, split.x)
@@ -147,14 +139,13 @@ def attribution_rows(
 
     Parameters
     ----------
-    maps, reference_maps : mapping of str to Tensor
-        Explainer -> maps, shape (n, H, W); of the network and of full precision.
-    correct, reference_correct : Tensor, bool, shape (n,)
-        Where the network, and the full-precision network, predict the class that is explained.
-    mask : Tensor, bool, shape (n, H, W), optional
-        Ground truth for localisation; without it there are no rows for it.
-    metrics : sequence of str, optional
-        Names in ``METRICS`` and ``LOCALISATIONS``; all by default.
+    maps, reference_maps : mapping of str to Tensor, explainer -> maps, shape (n, H, W); of the
+        network and of full precision.
+    correct, reference_correct : Tensor, bool, shape (n,); where the network, and the full-precision
+        network, predict the class that is explained.
+    mask : Tensor, bool, shape (n, H, W), optional; ground truth for localisation; without it there
+        are no rows for it.
+    metrics : sequence of str, optional; names in ``METRICS`` and ``LOCALISATIONS``; all by default.
 
     Returns
     -------
@@ -229,18 +220,13 @@ def evaluate_network(
 
     Parameters
     ----------
-    model : nn.Module
-        Comes back as it was.
-    split : Split
-        The test split that the reference was made on.
-    reference : Reference
-        The full-precision network on the same split.
-    explainers : iterable of str
-        Names in ``EXPLAINERS``.
-    score : callable (logits, y) -> float
-        The score of the data set, see `ecqx.tasks.task.objective`.
-    metrics : sequence of str, optional
-        Names in ``METRICS`` and ``LOCALISATIONS``; all by default.
+    model : nn.Module, comes back as it was.
+    split : Split, the test split that the reference was made on.
+    reference : Reference, the full-precision network on the same split.
+    explainers : iterable of str, names in ``EXPLAINERS``.
+    score : callable (logits, y) -> float; the score of the data set, see
+        `ecqx.tasks.task.objective`.
+    metrics : sequence of str, optional; names in ``METRICS`` and ``LOCALISATIONS``; all by default.
 
     Returns
     -------
@@ -292,11 +278,10 @@ def anchor_rows(
 
     Parameters
     ----------
-    models : mapping of str to nn.Module
-        Name of the anchor -> network: "identical", the full-precision network itself; "retrained",
-        the same architecture from another seed; "random", never trained.
-    split, reference, explainers, score, metrics
-        See `evaluate_network`.
+    models : mapping of str to nn.Module, name of the anchor -> network: "identical", the
+        full-precision network itself; "retrained", the same architecture from another seed;
+        "random", never trained.
+    split, reference, explainers, score, metrics : see `evaluate_network`.
 
     Returns
     -------

@@ -28,15 +28,12 @@ class Explainer:
 
     Attributes
     ----------
-    fn : callable
-        ``fn(model, x, target) -> (n, H, W)``; see the module's description. Raises ValueError on
-        shapes that do not fit, or if the explainer does not apply to the model.
-    label : str
-        Readable name.
-    source : str
-        Where the method comes from.
-    applies : callable
-        ``applies(model)`` is None if the explainer applies to the model, else the reason why not.
+    fn : callable, ``fn(model, x, target) -> (n, H, W)``; see the module's description. Raises
+        ValueError on shapes that do not fit, or if the explainer does not apply to the model.
+    label : str, readable name.
+    source : str, where the method comes from.
+    applies : callable, ``applies(model)`` is None if the explainer applies to the model, else the
+        reason why not.
     """
 
     fn: Callable[[nn.Module, Tensor, Tensor], Tensor]

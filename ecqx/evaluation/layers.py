@@ -19,15 +19,11 @@ def mean_weight_relevance(
 
     Parameters
     ----------
-    model : nn.Module
-        Comes back as it was.
-    x : Tensor, shape (n, C, H, W), n at least 1
-        Taken to the model's device batch by batch.
-    target : Tensor, int64, shape (n,)
-        Classes whose logits are explained.
-    batch_size : int, optional
-        Samples in one pass; bounds the memory, does not change the result. By default 64, fewer of
-        large inputs.
+    model : nn.Module, comes back as it was.
+    x : Tensor, shape (n, C, H, W), n at least 1; taken to the model's device batch by batch.
+    target : Tensor, int64, shape (n,); classes whose logits are explained.
+    batch_size : int, optional; samples in one pass; bounds the memory, does not change the result.
+        By default 64, fewer of large inputs.
 
     Returns
     -------
@@ -61,8 +57,8 @@ def relevance_rows(model: nn.Module, relevance: dict[str, Tensor]) -> list[dict]
     Parameters
     ----------
     model : nn.Module
-    relevance : dict[str, Tensor]
-        Parameter name -> relevance of the parameter's shape, see `mean_weight_relevance`.
+    relevance : dict[str, Tensor]; parameter name -> relevance of the parameter's shape, see
+        `mean_weight_relevance`.
 
     Returns
     -------

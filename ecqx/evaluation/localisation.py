@@ -33,17 +33,12 @@ class Localisation:
 
     Attributes
     ----------
-    fn : callable
-        ``fn(maps, mask) -> (n,)`` float64; `maps` (n, H, W), `mask` (n, H, W) bool.
-    label : str
-        Readable name.
-    unit : str
-        Unit for axis labels; "1" for a pure number.
+    fn : callable, ``fn(maps, mask) -> (n,)`` float64; `maps` (n, H, W), `mask` (n, H, W) bool.
+    label : str, readable name.
+    unit : str, unit for axis labels; "1" for a pure number.
     higher_is_better : bool
-    source : str
-        Where the definition comes from.
-    positive_part : bool
-        Whether negative relevance is set to zero before anything else.
+    source : str, where the definition comes from.
+    positive_part : bool, whether negative relevance is set to zero before anything else.
     """
 
     fn: Callable[[Tensor, Tensor], Tensor]

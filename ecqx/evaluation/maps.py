@@ -119,8 +119,7 @@ def top_weights(values: Tensor, size: Tensor) -> Tensor:
     Parameters
     ----------
     values : Tensor, shape (n, N)
-    size : Tensor, int64, shape (n,)
-        Positions in each row's set, from 1 to N.
+    size : Tensor, int64, shape (n,); positions in each row's set, from 1 to N.
 
     Returns
     -------

@@ -32,17 +32,14 @@ def randomisation_rows(
 
     Parameters
     ----------
-    model : nn.Module
-        The trained network; comes back as it was.
+    model : nn.Module, the trained network; comes back as it was.
     x : Tensor, shape (n, C, H, W)
-    target : Tensor, int64, shape (n,)
-        Classes to be explained, the same throughout.
-    explainers : iterable of str
-        Names in ``EXPLAINERS``; those that do not apply to the model have no rows.
-    metrics : iterable of str
-        Names in ``METRICS``.
-    rng : torch.Generator
-        On the CPU. The new weights depend on its state alone, not on the model's device.
+    target : Tensor, int64, shape (n,); classes to be explained, the same throughout.
+    explainers : iterable of str, names in ``EXPLAINERS``; those that do not apply to the model have
+        no rows.
+    metrics : iterable of str, names in ``METRICS``.
+    rng : torch.Generator, on the CPU. The new weights depend on its state alone, not on the model's
+        device.
 
     Returns
     -------

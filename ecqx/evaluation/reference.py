@@ -30,20 +30,15 @@ class Reference:
 
     Attributes
     ----------
-    index : Tensor, int64, shape (m,)
-        Positions in the test split of the explained pairs.
-    target : Tensor, int64, shape (m,)
-        The classes that are explained: the label, or one of the labels.
-    maps : dict[str, Tensor]
-        Explainer -> maps of the pairs, float32, shape (m, H, W).
-    correct : Tensor, bool, shape (m,)
-        Where the class that is explained is predicted.
-    logits : Tensor, float32, shape (N, n_classes)
-        Of the whole test split, in its order.
-    accuracy : float
-        Score on the whole test split, in [0, 1].
-    accuracy_validation : float
-        Score on the validation split, in [0, 1]: what operating points may be chosen by.
+    index : Tensor, int64, shape (m,); positions in the test split of the explained pairs.
+    target : Tensor, int64, shape (m,); the classes that are explained: the label, or one of the
+        labels.
+    maps : dict[str, Tensor]; explainer -> maps of the pairs, float32, shape (m, H, W).
+    correct : Tensor, bool, shape (m,); where the class that is explained is predicted.
+    logits : Tensor, float32, shape (N, n_classes); of the whole test split, in its order.
+    accuracy : float, score on the whole test split, in [0, 1].
+    accuracy_validation : float, score on the validation split, in [0, 1]: what operating points may
+        be chosen by.
     """
 
     index: Tensor
@@ -97,8 +92,7 @@ def save_maps(path: str | Path, maps: Mapping[str, Tensor]) -> None:
     Parameters
     ----------
     path : str or Path
-    maps : mapping of str to Tensor
-        Explainer -> maps, shape (n, H, W).
+    maps : mapping of str to Tensor, explainer -> maps, shape (n, H, W).
     """
     arrays = {}
     for name, tensor in maps.items():

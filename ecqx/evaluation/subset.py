@@ -17,8 +17,7 @@ def evaluation_pairs(split: Split, samples: int, seed: int) -> tuple[Tensor, Ten
     Parameters
     ----------
     split : Split
-    samples : int
-        Wanted number of samples; a split with fewer that have a class is used whole.
+    samples : int, wanted number of samples; a split with fewer that have a class is used whole.
     seed : int
 
     Returns

@@ -23,10 +23,9 @@ class Collected:
 
     Attributes
     ----------
-    runs : DataFrame
-        As runs.csv.
-    attributions, predictions, randomisation, methods : DataFrame or None
-        As the tables of these names; None if there is none.
+    runs : DataFrame, as runs.csv.
+    attributions, predictions, randomisation, methods : DataFrame or None, as the tables of these
+        names; None if there is none.
     """
 
     runs: pd.DataFrame

@@ -77,10 +77,9 @@ def compare(
 
     Parameters
     ----------
-    runs_a, runs_b : DataFrame
-        As runs.csv.
-    attributions_a, attributions_b : DataFrame, optional
-        As attributions.csv. Compared if both are given; one without the other is missing.
+    runs_a, runs_b : DataFrame, as runs.csv.
+    attributions_a, attributions_b : DataFrame, optional; as attributions.csv. Compared if both are
+        given; one without the other is missing.
 
     Raises
     ------

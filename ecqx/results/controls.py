@@ -21,10 +21,9 @@ def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFra
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv; of ECQ and ECQx, a run per data set, model, bits, lam, seed and source.
-    reference : str
-        The source that the others are subtracted from.
+    runs : DataFrame, as runs.csv; of ECQ and ECQx, a run per data set, model, bits, lam, seed and
+        source.
+    reference : str, the source that the others are subtracted from.
 
     Returns
     -------

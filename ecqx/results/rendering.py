@@ -51,10 +51,9 @@ class Section:
     title : str
     headers : sequence of str
     rows : list of lists of str, one cell per header
-    names : int
-        How many leading columns hold names and are set to the left; numbers are set to the right.
-    breaks : set of int
-        Rows before which a new group begins.
+    names : int, how many leading columns hold names and are set to the left; numbers are set to the
+        right.
+    breaks : set of int, rows before which a new group begins.
     """
 
     title: str
@@ -70,11 +69,9 @@ class Document:
 
     Attributes
     ----------
-    name : str
-        That of the files.
+    name : str, that of the files.
     title : str
-    note : str
-        What the numbers mean, with units, n and how points were chosen.
+    note : str, what the numbers mean, with units, n and how points were chosen.
     sections : list of Section
     """
 
@@ -129,12 +126,9 @@ def document(name: str, table: pd.DataFrame, note: str, sections: list[Section])
 
     Parameters
     ----------
-    name : str
-        Of :data:`ecqx.results.keys.TABLES`.
-    table : DataFrame
-        With ``seeds``, how many seeds the task of a row has.
-    note, sections
-        See :class:`Document`.
+    name : str, of :data:`ecqx.results.keys.TABLES`.
+    table : DataFrame, with ``seeds``, how many seeds the task of a row has.
+    note, sections : see :class:`Document`.
     """
     seeds = table.groupby(TASK)["seeds"].first()
     return Document(name, TABLES[name], note + interval_note(seeds), sections)
@@ -216,10 +210,10 @@ def to_markdown(document: Document) -> str:
 
 
 def to_latex(document: Document) -> str:
-    """The document as LaTeX: a ``table*`` per section, tall ones continued in a further one.
+    r"""The document as LaTeX: a ``table*`` per section, tall ones continued in a further one.
 
     The note is the caption of the first; the others refer to it. The including document needs
-    ``\\usepackage{booktabs, graphicx}`` and UTF-8 input (the default since 2018). Tables that are
+    ``\usepackage{booktabs, graphicx}`` and UTF-8 input (the default since 2018). Tables that are
     wider than the page are shrunk to it.
     """
     parts = ["% needs \\usepackage{booktabs, graphicx}"]

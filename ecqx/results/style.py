@@ -156,8 +156,7 @@ def render(figure: Figure, format: str, dpi: int = DOTS_PER_INCH) -> bytes:
     ----------
     figure : Figure
     format : {"pdf", "png"}
-    dpi : int
-        Resolution of a PNG, and of raster parts of a PDF, in dots per inch.
+    dpi : int, resolution of a PNG, and of raster parts of a PDF, in dots per inch.
     """
     if format not in ("pdf", "png"):
         raise ValueError(f"format: {format!r} is neither 'pdf' nor 'png'")

@@ -20,8 +20,7 @@ def in_points(points: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str
 
     Parameters
     ----------
-    points : mapping
-        Method -> name of the point -> parameter -> value.
+    points : mapping, method -> name of the point -> parameter -> value.
 
     Returns
     -------
@@ -43,8 +42,7 @@ def in_runs(runs: pd.DataFrame) -> list[str]:
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv.
+    runs : DataFrame, as runs.csv.
     """
     columns = parameter_columns(runs.columns)
     if not columns:

@@ -20,12 +20,11 @@ def variants(runs: pd.DataFrame, methods: pd.DataFrame | None = None) -> dict[tu
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv.
-    methods : DataFrame, optional
-        As methods.csv: method, parameter, kind (int, float, str or bool), role (front or variant),
-        default (as text) and label, a row per parameter. Of a parameter without a row, numbers lead
-        along the front, texts and truth values make variants, and no value is usual.
+    runs : DataFrame, as runs.csv.
+    methods : DataFrame, optional; as methods.csv: method, parameter, kind (int, float, str or
+        bool), role (front or variant), default (as text) and label, a row per parameter. Of a
+        parameter without a row, numbers lead along the front, texts and truth values make variants,
+        and no value is usual.
 
     Returns
     -------

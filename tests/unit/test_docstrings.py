@@ -7,17 +7,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Not yet in this dialect; nothing may be added.
-UNCONVERTED = (
-    "baselines",
-    "ecqx/checks.py",
-    "ecqx/compression",
-    "ecqx/evaluation",
-    "ecqx/results",
-    "ecqx/seeding.py",
-    "ecqx/tasks/scores.py",
-    "workflow",
-)
 SECTIONS = (
     "Parameters", "Attributes", "Returns", "Yields", "Raises", "Notes", "References", "See Also",
     "Examples",
@@ -35,11 +24,6 @@ def python_files():
         for folder in ("ecqx", "baselines", "workflow")
         for path in (ROOT / folder).rglob("*.py")
     )
-
-
-def converted(path):
-    name = path.relative_to(ROOT).as_posix()
-    return not any(name == one or name.startswith(f"{one}/") for one in UNCONVERTED)
 
 
 def parsed(paths):
@@ -129,7 +113,7 @@ def all_problems(trees, classes):
 
 def test_docstrings_are_written_alike_and_say_what_is_there():
     everything = parsed(python_files())
-    trees = {path.relative_to(ROOT): tree for path, tree in everything.items() if converted(path)}
+    trees = {path.relative_to(ROOT): tree for path, tree in everything.items()}
     assert trees
     assert list(all_problems(trees, project_classes(everything))) == []
 
@@ -150,10 +134,6 @@ def test_sources_are_in_the_bibliography():
 
 def test_each_source_is_in_the_bibliography_once():
     assert references() == sorted(set(references()))
-
-
-def test_unconverted_files_exist():
-    assert [name for name in UNCONVERTED if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize(

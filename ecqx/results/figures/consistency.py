@@ -47,16 +47,12 @@ def consistency_vs_size(
 
     Parameters
     ----------
-    runs, attributions : DataFrame
-        As runs.csv and attributions.csv.
-    metric : str
-        One of the metrics of ``attributions``.
-    subset : {"all", "both_correct"}
-        All samples, or those that both networks classify correctly.
-    signed : bool
-        Signed maps, or their absolute values.
-    width : {"page", "column"}
-        A row per explainer and a column per task; or two explainers side by side, a row per task.
+    runs, attributions : DataFrame, as runs.csv and attributions.csv.
+    metric : str, one of the metrics of ``attributions``.
+    subset : {"all", "both_correct"}; all samples, or those that both networks classify correctly.
+    signed : bool, signed maps, or their absolute values.
+    width : {"page", "column"}; a row per explainer and a column per task; or two explainers side by
+        side, a row per task.
     """
     with style.context():
         rows = _selected(runs, attributions, [metric], subset, signed)
@@ -106,15 +102,12 @@ def localisation_vs_size(
 
     Parameters
     ----------
-    runs, attributions : DataFrame
-        As runs.csv and attributions.csv.
-    metrics : sequence of str
-        Localisation metrics of ``attributions``; those without any row are left out.
-    subset, signed
-        As for consistency_vs_size.
-    width : {"page", "column"}
-        A row per task and explainer and a column per metric; a column has room for two metrics and
-        two explainers.
+    runs, attributions : DataFrame, as runs.csv and attributions.csv.
+    metrics : sequence of str, localisation metrics of ``attributions``; those without any row are
+        left out.
+    subset, signed : as for consistency_vs_size.
+    width : {"page", "column"}; a row per task and explainer and a column per metric; a column has
+        room for two metrics and two explainers.
     """
     with style.context():
         rows = _selected(runs, attributions, list(metrics), subset, signed)

@@ -39,12 +39,9 @@ def controls_of_relevance(
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv, with the column p_relevance.
-    differences : DataFrame
-        As :func:`controls.paired_differences` returns it for these runs.
-    width : {"page", "column"}
-        Three or two panels side by side.
+    runs : DataFrame, as runs.csv, with the column p_relevance.
+    differences : DataFrame, as :func:`controls.paired_differences` returns it for these runs.
+    width : {"page", "column"}; three or two panels side by side.
     """
     with style.context():
         compared = runs[runs["method"].isin(["ecq", "ecqx"])]

@@ -44,10 +44,9 @@ def metric_correlations(
 
     Parameters
     ----------
-    runs, attributions : DataFrame
-        As runs.csv and attributions.csv. The accuracy of the networks is one of the rows.
-    width : {"page", "column"}
-        A matrix per task; or one, over tasks and explainers.
+    runs, attributions : DataFrame, as runs.csv and attributions.csv. The accuracy of the networks
+        is one of the rows.
+    width : {"page", "column"}; a matrix per task; or one, over tasks and explainers.
     """
     with style.context():
         correlations, names, counts = correlate(runs, attributions)

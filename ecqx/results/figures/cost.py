@@ -25,10 +25,8 @@ def training_cost(runs: pd.DataFrame, width: str = "page") -> Figure:
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv.
-    width : {"page", "column"}
-        Tasks side by side, memory below; or a row per task, memory beside.
+    runs : DataFrame, as runs.csv.
+    width : {"page", "column"}; tasks side by side, memory below; or a row per task, memory beside.
     """
     with style.context():
         statistics.require_columns(runs, [*statistics.RUN, "status", "train_s"], "runs")

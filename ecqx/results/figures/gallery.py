@@ -43,23 +43,17 @@ def gallery(
 
     Parameters
     ----------
-    images : ndarray, shape (n, C, H, W)
-        Inputs; three channels are drawn as colours, otherwise their mean in grey.
-    reference_maps : ndarray, shape (n, H, W)
-        Signed maps of the full-precision network.
-    selected : DataFrame
-        The rows of one task of :func:`ecqx.results.statistics.matched_runs`.
-    maps : mapping of str to ndarray, shape (n, H, W)
-        Signed maps per method. A method of ``selected`` that is absent here gets empty cells that
-        say so.
-    explainer : str
-        Name of the explainer, for the small print.
-    masks : ndarray of bool, shape (n, H, W), optional
-        Ground truth, drawn as an outline.
-    row_labels : sequence of str, optional
-        Names of the samples, e.g. the class; shape (n,).
-    width : {"page", "column"}
-        A column per network and a row per sample; or a row per network, for up to five samples.
+    images : ndarray, shape (n, C, H, W); inputs; three channels are drawn as colours, otherwise
+        their mean in grey.
+    reference_maps : ndarray, shape (n, H, W); signed maps of the full-precision network.
+    selected : DataFrame, the rows of one task of :func:`ecqx.results.statistics.matched_runs`.
+    maps : mapping of str to ndarray, shape (n, H, W); signed maps per method. A method of
+        ``selected`` that is absent here gets empty cells that say so.
+    explainer : str, name of the explainer, for the small print.
+    masks : ndarray of bool, shape (n, H, W), optional; ground truth, drawn as an outline.
+    row_labels : sequence of str, optional; names of the samples, e.g. the class; shape (n,).
+    width : {"page", "column"}; a column per network and a row per sample; or a row per network, for
+        up to five samples.
 
     Raises
     ------

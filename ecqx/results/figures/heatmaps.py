@@ -27,14 +27,11 @@ def fill(
 
     Parameters
     ----------
-    axis : Axes
-        Cell (i, j) covers j to j + 1 and i to i + 1.
+    axis : Axes, cell (i, j) covers j to j + 1 and i to i + 1.
     values : ndarray, shape (rows, columns)
     scale, colors : Normalize, Colormap
-    form : callable
-        Value -> text of the cell.
-    inches : float
-        Width of the panel.
+    form : callable, value -> text of the cell.
+    inches : float, width of the panel.
     """
     # seaborn brings pyplot along: half a second that other figures need not pay
     import seaborn

@@ -35,12 +35,10 @@ def layers(runs: pd.DataFrame, tensors: pd.DataFrame, width: str = "page") -> Fi
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv.
-    tensors : DataFrame
-        As layers.csv.
-    width : {"page", "column"}
-        In a column, cells are too narrow for numbers unless there are few tensors.
+    runs : DataFrame, as runs.csv.
+    tensors : DataFrame, as layers.csv.
+    width : {"page", "column"}; in a column, cells are too narrow for numbers unless there are few
+        tensors.
     """
     with style.context():
         statistics.require_columns(tensors, _KEYS, "layers")

@@ -58,17 +58,14 @@ class Page:
     Parameters
     ----------
     width : {"page", "column"}
-    heights : sequence of float
-        Height of each row of panels, inches.
-    columns : int or sequence of (float or None)
-        Number of columns of equal width; or a width in inches for each, None for those that share
-        what is left.
-    gap : float
-        Inches between what belongs to neighboring panels.
-    aspect : float, optional
-        Height over width of all panels, instead of ``heights``, of which only the number counts.
-    beside : float
-        About how wide the labels left of the first panel will be, inches, for ``panel_width``.
+    heights : sequence of float, height of each row of panels, inches.
+    columns : int or sequence of (float or None), number of columns of equal width; or a width in
+        inches for each, None for those that share what is left.
+    gap : float, inches between what belongs to neighboring panels.
+    aspect : float, optional; height over width of all panels, instead of ``heights``, of which only
+        the number counts.
+    beside : float, about how wide the labels left of the first panel will be, inches, for
+        ``panel_width``.
 
     Attributes
     ----------

@@ -34,11 +34,10 @@ def accuracy_vs_consistency(
 
     Parameters
     ----------
-    runs, attributions : DataFrame
-        As runs.csv and attributions.csv; all samples, signed maps.
+    runs, attributions : DataFrame, as runs.csv and attributions.csv; all samples, signed maps.
     metric : str
-    width : {"page", "column"}
-        Up to three explainers, a row each, and a column per task; or one, and a row per task.
+    width : {"page", "column"}; up to three explainers, a row each, and a column per task; or one,
+        and a row per task.
     """
     with style.context():
         table, explainers = _read_off(runs, attributions, metric)

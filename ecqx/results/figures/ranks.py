@@ -29,11 +29,9 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv.
-    width : {"page", "column"}
-        On a page, with the volumes themselves beside the ranks: means over seeds with 95 %
-        t-intervals, for up to four tasks.
+    runs : DataFrame, as runs.csv.
+    width : {"page", "column"}; on a page, with the volumes themselves beside the ranks: means over
+        seeds with 95 % t-intervals, for up to four tasks.
     """
     with style.context():
         volumes = statistics.seed_volumes(runs)

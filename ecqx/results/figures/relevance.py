@@ -31,10 +31,8 @@ def relevance_vs_magnitude(relevance: pd.DataFrame, width: str = "page") -> Figu
 
     Parameters
     ----------
-    relevance : DataFrame
-        As relevance.csv.
-    width : {"page", "column"}
-        Tasks side by side, or below each other.
+    relevance : DataFrame, as relevance.csv.
+    width : {"page", "column"}; tasks side by side, or below each other.
     """
     with style.context():
         statistics.require_columns(relevance, _KEYS, "relevance")

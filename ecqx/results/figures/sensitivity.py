@@ -33,15 +33,12 @@ def sensitivity(
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv.
-    parameter : str
-        Without the ``p_`` of its column.
-    width : {"page", "column"}
-        Tasks side by side; or a row per task.
-    methods : DataFrame, optional
-        As methods.csv, for the labels of parameters: ``symbol: what it is [unit]``, or words
-        alone. A parameter without a label is called by its name.
+    runs : DataFrame, as runs.csv.
+    parameter : str, without the ``p_`` of its column.
+    width : {"page", "column"}; tasks side by side; or a row per task.
+    methods : DataFrame, optional; as methods.csv, for the labels of parameters:
+        ``symbol: what it is [unit]``, or words alone. A parameter without a label is called by its
+        name.
     """
     with style.context():
         column = parameter_column(parameter)

@@ -52,10 +52,8 @@ def accuracy_vs_size(runs: pd.DataFrame, width: str = "page") -> Figure:
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv.
-    width : {"page", "column"}
-        Tasks side by side, or below each other.
+    runs : DataFrame, as runs.csv.
+    width : {"page", "column"}; tasks side by side, or below each other.
     """
     return _tradeoff(runs, _SIZE, width)
 
@@ -67,8 +65,7 @@ def accuracy_vs_sparsity(runs: pd.DataFrame, width: str = "page") -> Figure:
 
     Parameters
     ----------
-    runs, width
-        As for accuracy_vs_size.
+    runs, width : as for accuracy_vs_size.
     """
     return _tradeoff(runs, _SPARSITY, width)
 

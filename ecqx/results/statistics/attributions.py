@@ -17,8 +17,7 @@ def measures_per_run(runs: pd.DataFrame, attributions: pd.DataFrame) -> pd.DataF
 
     Parameters
     ----------
-    runs, attributions : DataFrame
-        As runs.csv and attributions.csv.
+    runs, attributions : DataFrame, as runs.csv and attributions.csv.
 
     Returns
     -------

@@ -22,18 +22,13 @@ class Comparison(NamedTuple):
 
     Attributes
     ----------
-    mean, half_width : float
-        Mean difference and half width of its 95 % t-interval.
-    n : int
-        Pairs in which both values are defined.
-    d_z : float
-        Cohen's d of paired samples: mean over standard deviation of the differences (not corrected
-        for few pairs). 0 if all differences are 0, NaN if they are equal otherwise.
-    p_t : float
-        Two-sided p-value of the paired t-test; NaN below two pairs and for a spread of 0 about
-        another mean than 0.
-    p_wilcoxon : float
-        Exact two-sided p-value of the signed-rank test.
+    mean, half_width : float, mean difference and half width of its 95 % t-interval.
+    n : int, pairs in which both values are defined.
+    d_z : float, cohen's d of paired samples: mean over standard deviation of the differences (not
+        corrected for few pairs). 0 if all differences are 0, NaN if they are equal otherwise.
+    p_t : float, two-sided p-value of the paired t-test; NaN below two pairs and for a spread of 0
+        about another mean than 0.
+    p_wilcoxon : float, exact two-sided p-value of the signed-rank test.
     """
 
     mean: float

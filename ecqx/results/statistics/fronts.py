@@ -63,14 +63,10 @@ class Front:
 
     Attributes
     ----------
-    size : ndarray, shape (k,)
-        Bytes of the runs on the front, strictly increasing.
-    accuracy : ndarray, shape (k,)
-        Theirs, strictly increasing.
-    positions : ndarray of int, shape (k,)
-        Which of the given runs they are.
-    largest : float
-        Bytes of the largest run that was measured, up to which the front stays level.
+    size : ndarray, shape (k,); bytes of the runs on the front, strictly increasing.
+    accuracy : ndarray, shape (k,); theirs, strictly increasing.
+    positions : ndarray of int, shape (k,); which of the given runs they are.
+    largest : float, bytes of the largest run that was measured, up to which the front stays level.
     """
 
     size: np.ndarray
@@ -99,11 +95,9 @@ class Front:
 
         Parameters
         ----------
-        values : array_like, shape (k,) or (k, m)
-            One row per run on the front. A NaN makes undefined what is read between it and its
-            neighbors.
-        sizes : array_like, shape (s,)
-            Bytes.
+        values : array_like, shape (k,) or (k, m); one row per run on the front. A NaN makes
+            undefined what is read between it and its neighbors.
+        sizes : array_like, shape (s,); bytes.
 
         Returns
         -------
@@ -149,8 +143,7 @@ def seed_fronts(runs: pd.DataFrame) -> dict[tuple, Front]:
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv. Runs that are not ok are not on any front.
+    runs : DataFrame, as runs.csv. Runs that are not ok are not on any front.
 
     Returns
     -------
@@ -178,12 +171,10 @@ def at_ratios(
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv.
-    values : DataFrame, optional
-        Further numbers to read off the same fronts: a row per row of ``runs``, in its order.
-    ratios : sequence of float
-        The common sizes, as compression ratios.
+    runs : DataFrame, as runs.csv.
+    values : DataFrame, optional; further numbers to read off the same fronts: a row per row of
+        ``runs``, in its order.
+    ratios : sequence of float, the common sizes, as compression ratios.
 
     Returns
     -------

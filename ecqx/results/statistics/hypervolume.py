@@ -32,9 +32,8 @@ def dominated_volume(points, reference) -> float:
 
     Parameters
     ----------
-    points : array_like, shape (n, d), d = 2 or 3
-        Points with a non-finite coordinate, and points that are not above the reference on every
-        axis, dominate nothing.
+    points : array_like, shape (n, d), d = 2 or 3; points with a non-finite coordinate, and points
+        that are not above the reference on every axis, dominate nothing.
     reference : array_like, shape (d,)
 
     Returns
@@ -79,11 +78,9 @@ def seed_volumes(runs: pd.DataFrame, consistency=None) -> pd.DataFrame:
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv.
-    consistency : array_like, shape (runs,), optional
-        A consistency measure per run, higher is better: makes the volume three-dimensional. NaN
-        where a run has none.
+    runs : DataFrame, as runs.csv.
+    consistency : array_like, shape (runs,), optional; a consistency measure per run, higher is
+        better: makes the volume three-dimensional. NaN where a run has none.
 
     Returns
     -------

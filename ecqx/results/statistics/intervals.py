@@ -32,12 +32,10 @@ def half_width(std, n, confidence: float = CONFIDENCE):
 
     Parameters
     ----------
-    std : array_like
-        Sample standard deviation (ddof 1).
-    n : array_like
-        Number of values; below two the half width is NaN: one seed says nothing on the spread.
-    confidence : float
-        Coverage in (0, 1).
+    std : array_like, sample standard deviation (ddof 1).
+    n : array_like, number of values; below two the half width is NaN: one seed says nothing on the
+        spread.
+    confidence : float, coverage in (0, 1).
     """
     check_confidence(confidence)
     std, n = np.asarray(std, dtype=float), np.asarray(n, dtype=float)
@@ -71,8 +69,7 @@ def bootstrap_interval(values, confidence: float = CONFIDENCE) -> tuple[float, f
     Parameters
     ----------
     values : array_like
-    confidence : float
-        Coverage in (0, 1).
+    confidence : float, coverage in (0, 1).
 
     Returns
     -------

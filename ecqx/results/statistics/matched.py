@@ -20,10 +20,9 @@ def matched_runs(runs: pd.DataFrame, seed: int | None = None) -> pd.DataFrame:
 
     Parameters
     ----------
-    runs : DataFrame
-        As runs.csv.
-    seed : int, optional
-        Only runs of this seed are chosen; by default the smallest seed of the task.
+    runs : DataFrame, as runs.csv.
+    seed : int, optional; only runs of this seed are chosen; by default the smallest seed of the
+        task.
 
     Returns
     -------

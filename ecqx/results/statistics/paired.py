@@ -17,10 +17,8 @@ class Readings:
     Attributes
     ----------
     seeds : ndarray, shape (s,), sorted
-    ratios : ndarray, shape (r,)
-        The common sizes as compression ratios, increasing.
-    values : ndarray, shape (s, r, m)
-        One slice per measure; NaN where the front is undefined.
+    ratios : ndarray, shape (r,); the common sizes as compression ratios, increasing.
+    values : ndarray, shape (s, r, m); one slice per measure; NaN where the front is undefined.
     """
 
     seeds: np.ndarray
@@ -33,10 +31,8 @@ def readings_of(at_ratios: pd.DataFrame, measures: list) -> dict[tuple, Readings
 
     Parameters
     ----------
-    at_ratios : DataFrame
-        With every ratio of a task in the rows of each of its methods and seeds.
-    measures : list
-        Columns that become the last axis of ``values``.
+    at_ratios : DataFrame, with every ratio of a task in the rows of each of its methods and seeds.
+    measures : list, columns that become the last axis of ``values``.
 
     Returns
     -------
@@ -60,8 +56,7 @@ def common_differences(one: Readings, other: Readings) -> tuple[np.ndarray, np.n
 
     Parameters
     ----------
-    one, other : Readings
-        Of the same task and measures.
+    one, other : Readings, of the same task and measures.
 
     Returns
     -------

@@ -81,13 +81,10 @@ def choose_points(
     Parameters
     ----------
     collected : Collected
-    keys : list of str
-        Columns that make a group, the task's among them.
-    runs : DataFrame
-        ``collected.runs``, in which no key is missing.
+    keys : list of str, columns that make a group, the task's among them.
+    runs : DataFrame, ``collected.runs``, in which no key is missing.
     criteria : sequence of str
-    on_validation : bool
-        Whether tasks with validation accuracies choose on them, seed by seed.
+    on_validation : bool, whether tasks with validation accuracies choose on them, seed by seed.
 
     Returns
     -------
@@ -123,8 +120,10 @@ def choose_points(
 
 
 def _scored(runs: pd.DataFrame, on_validation: bool) -> pd.DataFrame:
-    """``runs`` with what points are chosen by: ``score`` (accuracy minus full precision's),
-    ``score_size``, and ``eligible``; and with ``accuracy_change``."""
+    """``runs`` with what points are chosen by, and with ``accuracy_change``.
+
+    That is ``score`` (accuracy minus full precision's), ``score_size`` and ``eligible``.
+    """
     points = statistics.aggregate_points(runs)
     keys = statistics.POINT
     means = points[[*keys, "complete", "accuracy_change_mean", "size_bytes_mean"]]

@@ -1,5 +1,8 @@
-"""Do compressed networks keep their attributions? Each method against uniform training and against
-a network retrained from another seed, at the same size."""
+"""Do compressed networks keep their attributions?
+
+Each method against uniform training and against a network retrained from another seed, at the same
+size.
+"""
 
 from __future__ import annotations
 

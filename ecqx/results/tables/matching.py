@@ -1,5 +1,6 @@
-"""Localisation with and without attribution matching, in the layout of the WCAM paper: per
-compression and explainer, the ROC-AUC and the point accuracy.
+"""Localisation with and without attribution matching, in the layout of the WCAM paper.
+
+Per compression and explainer, the ROC-AUC and the point accuracy.
 
 Source of the layout: Park et al., Attribution preservation in network compression, NeurIPS 2020.
 

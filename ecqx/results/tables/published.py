@@ -25,17 +25,12 @@ class Published(NamedTuple):
 
     Attributes
     ----------
-    method : str
-        The method here that it speaks of.
-    quantity : str
-        The measure of smallest.csv that it is compared with.
-    criterion : str
-        The criterion of smallest.csv.
+    method : str, the method here that it speaks of.
+    quantity : str, the measure of smallest.csv that it is compared with.
+    criterion : str, the criterion of smallest.csv.
     value : float
-    status : str
-        "verified" or "unverified".
-    source, scope : str
-        Where it is published, and what it was measured on.
+    status : str, "verified" or "unverified".
+    source, scope : str, where it is published, and what it was measured on.
     """
 
     method: str

@@ -26,7 +26,7 @@ def prepare(snakemake) -> torch.device:
 
     Raises
     ------
-    RuntimeError: the job was given a GPU that torch cannot use.
+    RuntimeError : the job was given a GPU that torch cannot use.
     """
     from ecqx.tasks.runtime import choose_device, limit_threads, make_deterministic
 

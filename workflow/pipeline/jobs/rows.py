@@ -98,7 +98,7 @@ def write(table: str, path: str | Path, rows: Iterable[Mapping[str, Any]]) -> No
 
     Raises
     ------
-    ValueError: a row has a column that is none of the table's.
+    ValueError : a row has a column that is none of the table's.
     """
     _write(path, COLUMNS[table], rows)
 

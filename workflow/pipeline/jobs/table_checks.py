@@ -15,7 +15,7 @@ def check_runs(runs: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> 
 
     Raises
     ------
-    ValueError: naming the run, the column and what is wrong with it.
+    ValueError : naming the run, the column and what is wrong with it.
     """
     validator = Draft202012Validator(schema)
     for row in runs:
@@ -37,7 +37,7 @@ def check_columns(table: str, rows: Sequence[Mapping[str, str]], schema: Mapping
 
     Raises
     ------
-    ValueError: naming table, row, column and what is wrong with it.
+    ValueError : naming table, row, column and what is wrong with it.
     """
     for column, rule in schema["properties"].items():
         validator = Draft202012Validator(rule)

@@ -21,7 +21,7 @@ def point_name(point: Mapping[str, Value]) -> str:
 
     Raises
     ------
-    ValueError: a text value holds characters other than letters, digits, ``_``, ``.``, ``,``,
+    ValueError : a text value holds characters other than letters, digits, ``_``, ``.``, ``,``,
         ``+`` and ``-``, which could not be told apart in a path.
     """
     for parameter, value in point.items():
@@ -53,7 +53,7 @@ def expand_grid(blocks: Sequence[Mapping[str, Value | Sequence[Value]]]) -> dict
 
     Raises
     ------
-    ValueError: two points are the same parameters (in whatever order), or a value cannot be
+    ValueError : two points are the same parameters (in whatever order), or a value cannot be
         written in a path.
     """
     points: dict[str, Point] = {}
