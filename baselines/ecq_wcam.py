@@ -1,9 +1,8 @@
 """ECQ with WCAM: entropy-constrained quantization that preserves attribution maps.
 
-Source: ECQx (arXiv 2109.04236), eq. 4 to 6, for the assignment; Park et al., NeurIPS 2020 (arXiv
-2010.15054), for the penalty on changed maps. Deviation: the two papers do not combine them; the
-first's assignment and the second's penalty are as in ``ecqx.compression.methods.ecq`` and
-``ecqx.compression.methods.wcam``.
+Source: ECQx [becking2021ecqx], eq. 4 to 6, for the assignment; WCAM [park2020wcam], for the penalty
+on changed maps. Deviation: the two papers do not combine them; the first's assignment and the
+second's penalty are as in ``ecqx.compression.methods.ecq`` and ``ecqx.compression.methods.wcam``.
 """
 
 from dataclasses import dataclass

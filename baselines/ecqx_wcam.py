@@ -1,8 +1,8 @@
 """ECQx with WCAM: relevance decides which weights may be zero, a penalty preserves the maps.
 
-Source: ECQx (arXiv 2109.04236), section 4.2, for the assignment; Park et al., NeurIPS 2020 (arXiv
-2010.15054), for the penalty on changed maps. Deviation: the two papers do not combine them; the
-first's assignment and the second's penalty are as in ``ecqx.compression.methods.ecqx`` and
+Source: ECQx [becking2021ecqx], section 4.2, for the assignment; WCAM [park2020wcam], for the
+penalty on changed maps. Deviation: the two papers do not combine them; the first's assignment and
+the second's penalty are as in ``ecqx.compression.methods.ecqx`` and
 ``ecqx.compression.methods.wcam``. The controls ``gradient`` and ``fisher`` see the gradient of the
 whole loss, penalty included.
 """

@@ -1,6 +1,7 @@
 """NNCodec: the codec's own rate-distortion-optimised trellis quantization, no training.
 
-Source: Wiedemann et al., DeepCABAC (IEEE JSTSP 2020); Becking et al., nncodec (ISO/IEC 15938-17).
+Source: DeepCABAC [wiedemann2020deepcabac]; NNCodec [becking2023nncodec], a codec of
+ISO/IEC 15938-17 [iso2022nnc].
 One quantization parameter for all weights, as the codec has it by default; other tensors at the
 codec's fine default. Deviations: none.
 """

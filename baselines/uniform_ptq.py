@@ -1,6 +1,6 @@
 """Uniform post-training quantization: every weight to its nearest level, no training.
 
-Source: the uniform quantizer that ECQx starts from (arXiv 2109.04236, section 4.1), lambda = 0.
+Source: the uniform quantizer that ECQx starts from [becking2021ecqx, section 4.1], lambda = 0.
 Deviations: none.
 """
 

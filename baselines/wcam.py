@@ -1,6 +1,6 @@
 """WCAM: attribution-preserving compression, here of uniform quantization-aware training.
 
-Source: Park et al., NeurIPS 2020 (arXiv 2010.15054), with its gamma = 100. Deviation: the paper
+Source: WCAM [park2020wcam], with its gamma = 100. Deviation: the paper
 matches attribution maps while distilling and pruning; matching them while quantizing is an
 adaptation. What is matched, also in networks without convolutions: see
 ``ecqx.compression.methods.wcam``.

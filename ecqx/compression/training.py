@@ -23,7 +23,8 @@ class QuantizedTraining:
     each step the shadows are assigned to levels anew. Adam, cosine annealing to zero over all
     steps.
 
-    Source: ECQx (arXiv 2109.04236), section 4.2; Bengio et al. 2013 for the estimator.
+    Source: ECQx [becking2021ecqx], section 4.2; Bengio et al. [bengio2013estimating] for the
+    estimator.
 
     Parameters
     ----------

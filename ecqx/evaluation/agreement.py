@@ -42,7 +42,7 @@ def flips(logits: Tensor, reference_logits: Tensor, multilabel: bool) -> float:
 
     Two networks of equal accuracy can still decide differently; this tells.
 
-    Source: Hooker et al., What do compressed deep neural networks forget?, arXiv 1911.05248, 2019
+    Source: Hooker et al. [hooker2019forget]
     (there: the samples on which compressed and full-precision networks disagree).
 
     Parameters

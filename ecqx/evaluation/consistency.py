@@ -130,13 +130,12 @@ def spearman(a: Tensor, b: Tensor) -> Tensor:
     unit="1",
     higher_is_better=True,
     degenerate=0.0,
-    source="Wang et al., Image quality assessment: from error visibility to structural similarity, "
-    "IEEE Transactions on Image Processing 13 (4), 2004",
+    source="Wang et al. [wang2004ssim]",
 )
 def ssim(a: Tensor, b: Tensor) -> Tensor:
     """Structural similarity, averaged over windows around every position; in [-1, 1].
 
-    Both maps are first divided by their largest magnitude (as Adebayo et al. 2018 do before SSIM),
+    Both maps are first divided by their largest magnitude (as before SSIM in [adebayo2018sanity]),
     since SSIM compares magnitudes and the scale of a network's logits is no part of an explanation.
     The data range is that of the reference map, maximum minus minimum, so `ssim` is not exactly
     symmetric. Gaussian window 11 x 11 with standard deviation 1.5, the map reflected at its
@@ -169,8 +168,8 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     unit="1",
     higher_is_better=True,
     degenerate=0.0,
-    source="Jaccard index of the 10 % highest positions, as in Ghorbani et al., Interpretation of "
-    "neural networks is fragile, AAAI 2019 (there: intersection alone)",
+    source="Jaccard index of the 10 % highest positions, as in Ghorbani et al. "
+    "[ghorbani2019fragile] (there: intersection alone)",
 )
 def topk_iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of the top 10 % of positions by value (rounded up); in [0, 1].
@@ -193,7 +192,7 @@ def topk_iou(a: Tensor, b: Tensor) -> Tensor:
     higher_is_better=False,
     degenerate=2.0,
     source="Zagoruyko and Komodakis, Paying more attention to attention, ICLR 2017, equation 2; "
-    "Park et al., Attribution Preservation in Network Compression, NeurIPS 2020 (there: squared)",
+    "Park et al. [park2020wcam] (there: squared)",
 )
 def normalised_l2(a: Tensor, b: Tensor) -> Tensor:
     """Euclidean distance of the flattened maps, each divided by its L2 norm; in [0, 2].

@@ -141,8 +141,8 @@ def explainer(
 
 @explainer(
     label="LRP ε-plus-flat",
-    source="Bach et al., On pixel-wise explanations by layer-wise relevance propagation, PLoS ONE "
-    "10 (7), 2015; composite: Montavon et al. 2019, zennit's epsilon_plus_flat",
+    source="Bach et al. [bach2015lrp]; composite: Montavon et al. [montavon2019overview], "
+    "zennit's epsilon_plus_flat",
     applies=_needs_rules,
 )
 def lrp_epsilon_plus_flat(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
@@ -155,17 +155,15 @@ def lrp_epsilon_plus_flat(model: nn.Module, x: Tensor, target: Tensor) -> Tensor
 
     The flat rule spreads a unit's relevance evenly over all its inputs. For a first convolution
     that is its receptive field; for a first dense layer it is the whole input, and every map would
-    be constant. A first dense layer therefore gets the w^2 rule (Montavon et al., Explaining
-    nonlinear classification decisions with deep Taylor decomposition, 2017), which spreads in
-    proportion to the squared weights and equals flat where these are all alike.
+    be constant. A first dense layer therefore gets the w^2 rule [montavon2017taylor], which spreads
+    in proportion to the squared weights and equals flat where these are all alike.
     """
     return _lrp("epsilon_plus_flat", model, x, target)
 
 
 @explainer(
     label="LRP ε-α2β1-flat",
-    source="Bach et al., On pixel-wise explanations by layer-wise relevance propagation, PLoS ONE "
-    "10 (7), 2015; composite: zennit's epsilon_alpha2_beta1_flat",
+    source="Bach et al. [bach2015lrp]; composite: zennit's epsilon_alpha2_beta1_flat",
     applies=_needs_rules,
 )
 def lrp_epsilon_alpha2_beta1_flat(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
@@ -180,8 +178,7 @@ def lrp_epsilon_alpha2_beta1_flat(model: nn.Module, x: Tensor, target: Tensor) -
 
 @explainer(
     label="Grad-CAM",
-    source="Selvaraju et al., Grad-CAM: visual explanations from deep networks via gradient-based "
-    "localization, ICCV 2017, equations 1 and 2",
+    source="Selvaraju et al. [selvaraju2017gradcam], equations 1 and 2",
     applies=_needs_convolution,
 )
 def grad_cam(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
@@ -205,8 +202,7 @@ def grad_cam(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 @explainer(
     label="Gradient × input",
-    source="Shrikumar et al., Not just a black box: learning important features through "
-    "propagating activation differences, arXiv 1605.01713, 2016",
+    source="Shrikumar et al. [shrikumar2016gradient]",
 )
 def gradient_x_input(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Gradient of the target's logit with respect to the input, times the input."""
@@ -215,7 +211,7 @@ def gradient_x_input(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 @explainer(
     label="Integrated gradients",
-    source="Sundararajan et al., Axiomatic attribution for deep networks, ICML 2017, equation 1",
+    source="Sundararajan et al. [sundararajan2017axiomatic], equation 1",
 )
 def integrated_gradients(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Mean gradient on the straight line from the baseline zero to the input, times the input.
@@ -237,7 +233,7 @@ def integrated_gradients(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 @explainer(
     label="SmoothGrad",
-    source="Smilkov et al., SmoothGrad: removing noise by adding noise, arXiv 1706.03825, 2017",
+    source="Smilkov et al. [smilkov2017smoothgrad]",
 )
 def smoothgrad(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Mean gradient over 16 noisy copies of the input; signed, not multiplied by the input.
@@ -262,8 +258,7 @@ def smoothgrad(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 @explainer(
     label="Excitation backprop",
-    source="Zhang et al., Top-down neural attention by excitation backprop, International Journal "
-    "of Computer Vision 126 (10), 2018, arXiv 1608.00507",
+    source="Zhang et al. [zhang2018excitation]",
     applies=_needs_rectified_map,
 )
 def excitation_backprop(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
@@ -291,8 +286,7 @@ def excitation_backprop(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 @explainer(
     label="RAP",
-    source="Nam et al., Relative attributing propagation: interpreting the comparative "
-    "contributions of individual units in deep neural networks, AAAI 2020, arXiv 1904.00605",
+    source="Nam et al. [nam2020rap]",
     applies=_needs_rules_and_rectifiers,
 )
 def rap(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:

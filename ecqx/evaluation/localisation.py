@@ -111,8 +111,7 @@ def localisation(
     label="ROC-AUC",
     unit="1",
     higher_is_better=True,
-    source="Mann and Whitney 1947; for attributions: Park et al., Attribution Preservation in "
-    "Network Compression, NeurIPS 2020",
+    source="Mann and Whitney [mann1947test]; for attributions: Park et al. [park2020wcam]",
 )
 def auc(maps: Tensor, mask: Tensor) -> Tensor:
     """Area under the ROC curve: P(value inside > value outside), ties counting half.
@@ -129,7 +128,7 @@ def auc(maps: Tensor, mask: Tensor) -> Tensor:
     label="Pointing game",
     unit="1",
     higher_is_better=True,
-    source="Zhang et al., Top-down neural attention by excitation backprop, IJCV 126, 2018",
+    source="Zhang et al. [zhang2018excitation]",
 )
 def pointing_game(maps: Tensor, mask: Tensor) -> Tensor:
     """1 where the highest value lies inside the mask, else 0.
@@ -147,8 +146,7 @@ def pointing_game(maps: Tensor, mask: Tensor) -> Tensor:
     label="Relevance mass",
     unit="1",
     higher_is_better=True,
-    source="Arras et al., CLEVR-XAI: a benchmark dataset for the ground truth evaluation of neural "
-    "network explanations, Information Fusion 81, 2022 (relevance mass accuracy)",
+    source="Arras et al. [arras2022clevrxai] (relevance mass accuracy)",
     positive_part=True,
 )
 def relevance_mass(maps: Tensor, mask: Tensor) -> Tensor:
@@ -166,8 +164,7 @@ def relevance_mass(maps: Tensor, mask: Tensor) -> Tensor:
     label="Relevance rank",
     unit="1",
     higher_is_better=True,
-    source="Arras et al., CLEVR-XAI: a benchmark dataset for the ground truth evaluation of neural "
-    "network explanations, Information Fusion 81, 2022 (relevance rank accuracy)",
+    source="Arras et al. [arras2022clevrxai] (relevance rank accuracy)",
 )
 def relevance_rank(maps: Tensor, mask: Tensor) -> Tensor:
     """Share of the K highest positions that lies inside the mask of K positions, in [0, 1].

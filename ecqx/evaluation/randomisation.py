@@ -1,6 +1,6 @@
 """Sanity check of explainers: do their maps change when what the network has learned is lost?
 
-Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018, cascading randomisation: the layers
+Adebayo et al. [adebayo2018sanity], cascading randomisation: the layers
 are initialised anew one after the other, from the output down to the input, and after each the maps
 are compared with those of the trained network. Maps of an explainer that explains the network, and
 not the input alone, become unlike them.

@@ -2,9 +2,9 @@
 
 The colours of the known methods were chosen together: any two differ in lightness by 7 or more
 (CIELAB L*), so that they stay apart in grey, and in colour by 20 or more, as seen with normal
-vision and with each of the three dichromacies (Machado et al., "A Physiologically-based Model for
-Simulation of Color Vision Deficiency", 2009). Methods that match attributions while they train are
-darker relatives of those they are built on. Markers and line styles tell methods apart once more.
+vision and with each of the three dichromacies [machado2009dichromacy]. Methods that match
+attributions while they train are darker relatives of those they are built on. Markers and line
+styles tell methods apart once more.
 """
 
 from __future__ import annotations

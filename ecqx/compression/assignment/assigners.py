@@ -30,8 +30,8 @@ class Assigner(Protocol):
 
     Part of the contract of trained methods, see :class:`ecqx.compression.contract.Method`.
 
-    Whoever inherits from it gets the straight-through estimator (Bengio et al. 2013) and nothing to
-    be trained but the network.
+    Whoever inherits from it gets the straight-through estimator (Bengio et al.
+    [bengio2013estimating]) and nothing to be trained but the network.
 
     Attributes
     ----------

@@ -3,7 +3,7 @@
 The cost of zero is multiplied by rho * R^beta, with R in [0, 1] the relevance of the weight: what
 is relevant becomes dear to zero out, what is irrelevant cheap.
 
-Source: ECQx (arXiv 2109.04236), eq. 11; the closed form of beta is ours.
+Source: ECQx [becking2021ecqx], eq. 11; the closed form of beta is ours.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ that is linear in w, so the cheapest level as a function of w is piecewise const
 power diagram. The boundaries are found once per tensor from the levels alone, and each weight
 is then only located among them. No (weights x levels) cost table is ever built.
 
-Source: cost of ECQ, Becking et al., ECQx (arXiv 2109.04236), eq. 4 to 6, and Marban et al., EC2T
-(CVPRW 2020); the envelope is ours.
+Source: the cost is that of ECQx [becking2021ecqx], eq. 4 to 6, and EC2T [marban2020ec2t]; the
+envelope is ours.
 """
 
 from __future__ import annotations
@@ -293,6 +293,6 @@ def _look_up(placed: Placed, diagram: Diagram) -> Tensor:
 def tensor_scale(n_weights: int, n_largest: int) -> float:
     """s = (n / n_max + 0.05) / 1.05: tensors with few weights are constrained less.
 
-    Source: ECQx (arXiv 2109.04236), section 5.
+    Source: ECQx [becking2021ecqx], section 5.
     """
     return (n_weights / n_largest + 0.05) / 1.05

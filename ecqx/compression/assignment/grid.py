@@ -54,7 +54,7 @@ def fit_grid(weight: Tensor, bits: int) -> Grid:
     zero leaves one level over: it goes to the sign that wins three of five statistics (extreme,
     mean magnitude, count, sum of magnitudes, standard deviation).
 
-    Source: ECQx (arXiv 2109.04236), section 4.1; the statistics follow the authors' experiments.
+    Source: ECQx [becking2021ecqx], section 4.1; the statistics follow the authors' experiments.
 
     Parameters
     ----------

@@ -4,9 +4,9 @@ A source is called with the quantized model, the shadow weights, and the minibat
 step whose loss has just been propagated back, and returns a new tensor per weight, by name. Only
 ranking and spread within a tensor matter: the assignment divides by the largest magnitude.
 
-LRP as in ECQx (arXiv 2109.04236), section 4.2; |w| as in magnitude pruning (Han et al. 2015);
-|w g| is first-order saliency (Molchanov et al. 2017), (w g)^2 the empirical Fisher information
-times the squared weight (Theis et al. 2018).
+LRP as in ECQx [becking2021ecqx], section 4.2; |w| as in magnitude pruning [han2015connections];
+|w g| is first-order saliency [molchanov2017pruning], (w g)^2 the empirical Fisher information
+times the squared weight [theis2018fisher].
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class ZeroChoice:
     A weight becomes zero at every beta from its threshold t = ln(c1 / (rho c0)) / ln R on, with c0
     its cost of zero, c1 that of its best other level, and R its relevance.
 
-    Source: ECQx (arXiv 2109.04236), eq. 11, solved for beta.
+    Source: ECQx [becking2021ecqx], eq. 11, solved for beta.
 
     Attributes
     ----------

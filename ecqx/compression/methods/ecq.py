@@ -1,6 +1,6 @@
 """ECQ: entropy-constrained quantization with quantization-aware training.
 
-Source: ECQx (arXiv 2109.04236), eq. 4 to 6; Marban et al., EC2T (CVPRW 2020). Deviation: the
+Source: ECQx [becking2021ecqx], eq. 4 to 6; EC2T [marban2020ec2t]. Deviation: the
 constraint of each tensor is relative to the strength that would zero it, so that ``lam`` is on
 another scale than in the authors' experiments: compare fronts, not single values.
 """

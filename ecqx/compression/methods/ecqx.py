@@ -1,6 +1,6 @@
 """ECQx: entropy-constrained quantization in which relevance decides which weights may be zero.
 
-Source: ECQx (arXiv 2109.04236), section 4.2. Deviations: beta is found in closed form instead of
+Source: ECQx [becking2021ecqx], section 4.2. Deviations: beta is found in closed form instead of
 by trial; weights without any relevance become zero in the order of their entropy-constrained cost,
 so that the sparsity stays inside its window; ``lam`` is relative per tensor as in ``ecq``.
 """

@@ -1,8 +1,7 @@
 """Attribution matching: keep a network's attribution maps while it is compressed (WCAM).
 
-Source: Park, Yang, Hwang, Yang, "Attribution Preservation in Network Compression for Reliable
-Network Interpretation", NeurIPS 2020 (arXiv 2010.15054), eq. 1 to 4. There it accompanies
-distillation and pruning; as a regulariser of quantization-aware training it is an adaptation.
+Source: WCAM [park2020wcam], eq. 1 to 4. There it accompanies distillation and pruning; as a
+regulariser of quantization-aware training it is an adaptation.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Uniform quantization with quantization-aware training.
 
-Source: the uniform quantizer of ECQx (arXiv 2109.04236, section 4.1), lambda = 0, trained with the
-straight-through estimator (Bengio et al. 2013). Deviations: none.
+Source: the uniform quantizer of ECQx [becking2021ecqx, section 4.1], lambda = 0, trained with the
+straight-through estimator (Bengio et al. [bengio2013estimating]). Deviations: none.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """WCAM as hyper-parameters and behaviour that are laid over a method which trains on a grid.
 
-Source: Park et al., NeurIPS 2020 (arXiv 2010.15054), see :mod:`ecqx.compression.methods.matching`.
+Source: WCAM [park2020wcam], see :mod:`ecqx.compression.methods.matching`.
 Deviation: the paper matches maps while distilling and pruning; matching them while quantizing is an
 adaptation. In a network without convolutions the last hidden activation vector takes the place of
 the feature map, each unit a position of its own.

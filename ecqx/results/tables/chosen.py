@@ -7,7 +7,7 @@ each seed chooses its own point on it, and the interval over seeds holds the cha
 as well; otherwise they choose as the summary does. ``smallest`` takes a method's points of any bit
 width, ``operating_points`` those of each, in the layout of the ECQx paper.
 
-Source of that layout: Becking et al., ECQx, arXiv 2109.04236, section 5.
+Source of that layout: ECQx [becking2021ecqx, section 5].
 """
 
 from __future__ import annotations

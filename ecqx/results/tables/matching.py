@@ -2,7 +2,7 @@
 
 Per compression and explainer, the ROC-AUC and the point accuracy.
 
-Source of the layout: Park et al., Attribution preservation in network compression, NeurIPS 2020.
+Source of the layout: WCAM [park2020wcam].
 
 A method ``<name>_wcam`` is ``<name>`` with matching, ``wcam`` is ``uniform`` with it. Runs are
 paired by the parameters that both methods have, and by seed.

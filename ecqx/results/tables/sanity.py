@@ -1,6 +1,6 @@
 """Sanity check of explainers: do their maps change when layers are randomised?
 
-Source: Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018.
+Source: Adebayo et al. [adebayo2018sanity].
 """
 
 from __future__ import annotations
