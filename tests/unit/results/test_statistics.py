@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -19,12 +19,17 @@ def test_interval_is_that_of_scipy(data, confidence):
     result = statistics.mean_interval(data, confidence)
     assert result.n == len(data)
     scale = stats.sem(data)
-    if scale == 0:
-        assert result.half_width == 0
-        return
+    assume(scale > 0)
     low, high = stats.t.interval(confidence, len(data) - 1, loc=np.mean(data), scale=scale)
     assert result.mean - result.half_width == pytest.approx(low, rel=1e-9, abs=1e-9)
     assert result.mean + result.half_width == pytest.approx(high, rel=1e-9, abs=1e-9)
+
+
+@given(values, st.integers(2, 12))
+def test_interval_of_equal_values_has_no_width(value, n):
+    result = statistics.mean_interval([value] * n)
+    assert result.mean == pytest.approx(value) and result.n == n
+    assert result.half_width == pytest.approx(0, abs=1e-9 * max(1, abs(value)))
 
 
 def test_interval_needs_two_values_and_skips_what_is_not_finite():
@@ -177,10 +182,8 @@ def test_matched_runs_are_of_one_seed_and_of_every_task(runs):
 @given(st.lists(values, min_size=2, max_size=8))
 @settings(max_examples=20)
 def test_bootstrap_interval_is_that_of_scipy(data):
+    assume(max(data) > min(data))
     low, high = statistics.bootstrap_interval(data)
-    if max(data) == min(data):
-        assert low == high == pytest.approx(data[0])
-        return
     expected = stats.bootstrap(
         (data,), np.mean, n_resamples=20_000, method="percentile", random_state=1
     ).confidence_interval
@@ -190,18 +193,26 @@ def test_bootstrap_interval_is_that_of_scipy(data):
     assert high == pytest.approx(expected.high, abs=tolerance)
 
 
+def test_bootstrap_interval_of_equal_values_is_that_value():
+    low, high = statistics.bootstrap_interval([0.3, 0.3, 0.3, 0.3, 0.3])
+    assert low == high == pytest.approx(0.3)
+
+
 def test_bootstrap_interval_of_three_values_is_their_range():
     assert statistics.bootstrap_interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
     assert statistics.bootstrap_interval([3.0, math.nan, 1.0]) == (1.0, 3.0)
     assert all(map(math.isnan, statistics.bootstrap_interval([3.0])))
 
 
+@pytest.mark.parametrize("data", [[], [0.0], [0.0, 0.0, 0.0]])
+def test_signed_rank_of_no_difference_is_one(data):
+    assert statistics.signed_rank(data) == 1
+
+
 @given(st.lists(st.sampled_from([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 2.5]), max_size=9))
 def test_signed_rank_is_that_of_all_signs(data):
     nonzero = np.array([value for value in data if value])
-    if nonzero.size == 0:
-        assert statistics.signed_rank(data) == 1
-        return
+    assume(nonzero.size > 0)
     ranks = stats.rankdata(np.abs(nonzero))
     sums = [
         sum(rank for rank, sign in zip(ranks, signs, strict=True) if sign)
@@ -378,9 +389,9 @@ def test_front_agrees_with_a_slow_reading(points, size):
     )
     assert list(zip(front.size, front.accuracy, strict=True)) == efficient
     (found,) = front.accuracy_at([size])
-    if size < efficient[0][0] or size > sizes.max():
-        assert math.isnan(found)
-        return
+    inside = efficient[0][0] <= size <= sizes.max()
+    assert math.isnan(found) == (not inside)
+    assume(inside)
     smaller = max(pair for pair in efficient if pair[0] <= size)
     larger = [pair for pair in efficient if pair[0] > size]
     expected = smaller[1]
