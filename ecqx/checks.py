@@ -212,9 +212,9 @@ class _CountingTask(Task):
         super().__init__(**fields)
         object.__setattr__(self, "drawn", [0])
 
-    def batches(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         self.drawn[0] += 1
-        return super().batches(generator)
+        return super().batches(epoch)
 
 
 def _hook_count(model: torch.nn.Module) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ecqx.compression.artefact import bitstream, size
 from ecqx.compression.methods.ecqx import ECQx
 from ecqx.compression.run import compress_point
+from ecqx.seeding import derive_seed
 from ecqx.tasks.data import Split
 from ecqx.tasks.scores import accuracy_score, mean_average_precision, multilabel_loss
 from ecqx.tasks.task import Budget, Task, device_of, predict
@@ -113,6 +114,7 @@ def compress(
         augment=augment,
         loss=loss or usual[0],
         score=score or usual[1],
+        order_seed=derive_seed("order", seed),
     )
     task = task.to(device_of(model, splits[0].x.device))
     outcome = compress_point(ECQx, options, model, task, ("compress", seed))

@@ -100,10 +100,10 @@ class Method(Protocol):
     returns the reason why the method does not apply to this full-precision network or task, and the
     point is recorded as skipped; None means that it applies. Neither network nor task is altered.
 
-    **Randomness** comes from ``rng`` alone: the same seed gives the same bytes. ``rng`` orders the
-    data, by way of ``task.batches(rng)`` or :func:`ecqx.compression.training.train_quantized`; what
-    a method draws beyond that comes from a generator of its own, made from ``rng.initial_seed()``,
-    so that all methods see the same minibatches.
+    **Randomness** has two sources. Order and augmentation of the data are the task's: each epoch's
+    ``task.batches(epoch)``, which :func:`ecqx.compression.training.train_quantized` goes through,
+    are the same for all methods, so that they see the same minibatches. What a method draws itself
+    comes from ``rng`` alone. The same task and seed give the same bytes.
 
     **Budget:** at most ``task.budget.epochs`` passes over ``task.train``, with one row of history
     each. ``task.validation`` decides on the epoch. A task has no test data, and a method does not
@@ -127,7 +127,7 @@ class Method(Protocol):
         model : full-precision network, a copy that may be altered; it has no hooks when this
             returns
         task : training and validation data, loss, score, batches and budget; it is not altered
-        rng : source of all randomness
+        rng : source of what the method draws itself
 
         Returns
         -------

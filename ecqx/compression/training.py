@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ecqx.compression.assignment.assigners import Assigner
 from ecqx.compression.contract import Compressed, Diverged, Penalty, Quantized, quantizable
-from ecqx.seeding import global_seed
+from ecqx.seeding import generator, global_seed
 from ecqx.tasks.task import Loss, Task, predict
 
 
@@ -83,7 +83,6 @@ def train_quantized(
     model: torch.nn.Module,
     task: Task,
     assigner: Assigner,
-    rng: torch.Generator,
     penalty: Penalty | None = None,
 ) -> Compressed:
     """Quantization-aware training within ``task.budget``; see :class:`QuantizedTraining`.
@@ -94,7 +93,6 @@ def train_quantized(
     ----------
     model : the network to train; it is altered.
     assigner : built from this model's full-precision weights
-    rng : source of all randomness (order of the data, augmentation, dropout)
     penalty : optional addition to the loss, called as ``penalty(x, y, logits)`` right after the
         model's forward pass on x
 
@@ -105,10 +103,11 @@ def train_quantized(
     epochs, steps = task.budget.epochs, task.steps_per_epoch
     training = QuantizedTraining(model, assigner, task.budget.learning_rate, epochs * steps)
     history, best_rank = [], None
-    with global_seed(rng):
+    # dropout and the like: the same draws for every method, as are the minibatches
+    with global_seed(generator("layers", task.order_seed)):
         for epoch in range(1, epochs + 1):
             model.train()
-            losses = [training.step(task.loss, x, y, penalty) for x, y in task.batches(rng)]
+            losses = [training.step(task.loss, x, y, penalty) for x, y in task.batches(epoch)]
             train_loss = float(torch.stack(losses).mean())
             if not math.isfinite(train_loss):
                 raise Diverged(f"the training loss became {train_loss} in epoch {epoch}", history)

@@ -85,7 +85,7 @@ def pretrain(
         history: list[dict[str, float]] = []
         best, best_epoch, checkpoint = (-math.inf, -math.inf), 0, {}
         for epoch in range(1, task.budget.epochs + 1):
-            learning_rate, train_loss = _train_epoch(model, task, rng, optimizer, schedule)
+            learning_rate, train_loss = _train_epoch(model, task, epoch, optimizer, schedule)
             logits = predict(model, task.validation.x)
             validation_loss = task.loss(logits, task.validation.y).item()
             score = task.score(logits, task.validation.y)
@@ -112,14 +112,14 @@ def pretrain(
 def _train_epoch(
     model: nn.Module,
     task: Task,
-    rng: torch.Generator,
+    epoch: int,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
 ) -> tuple[float, float]:
     """One pass over the training data; (learning rate of the last step, mean loss per sample)."""
     model.train()
     losses, sizes = [], []
-    for x, y in task.batches(rng):
+    for x, y in task.batches(epoch):
         learning_rate = schedule.get_last_lr()[0]
         optimizer.zero_grad()
         loss = task.loss(model(x), y)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ecqx.seeding import generator
 from ecqx.tasks import datasets
 from ecqx.tasks.data import Dataset, Split
 from ecqx.tasks.scores import accuracy_score, mean_average_precision, multilabel_loss
@@ -88,6 +89,8 @@ class Task:
     loss : callable (logits, y) -> scalar Tensor; to be minimised; mean over the batch.
     score : callable (logits, y) -> float; to be maximised; in [0, 1].
     device : torch.device, where the model is trained; :meth:`batches` yields tensors there.
+    order_seed : int, of the order of the data, their augmentation, and what layers such as dropout
+        draw: the same for all methods that are compared, so that they train on the same minibatches
     """
 
     name: str
@@ -99,9 +102,12 @@ class Task:
     loss: Loss = functional.cross_entropy
     score: Score = accuracy_score
     device: torch.device = torch.device("cpu")
+    order_seed: int = 0
 
     @classmethod
-    def from_dataset(cls, dataset: Dataset, model_name: str, budget: Budget) -> Task:
+    def from_dataset(
+        cls, dataset: Dataset, model_name: str, budget: Budget, order_seed: int
+    ) -> Task:
         """The task of training ``model_name`` on ``dataset``.
 
         Augmentation is that of the data set's module, if it defines one; loss and score are those
@@ -121,6 +127,7 @@ class Task:
             augment=getattr(datasets.get(dataset.name), "augment", None),
             loss=loss,
             score=score,
+            order_seed=order_seed,
         )
 
     def to(self, device: torch.device | str) -> Task:
@@ -147,12 +154,14 @@ class Task:
         whole, rest = divmod(len(self.train), self.budget.batch_size)
         return whole + (rest >= _SMALLEST_BATCH)
 
-    def batches(self, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch of augmented minibatches (x, y) in random order.
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Augmented minibatches (x, y) of an epoch, from 1, in random order.
 
-        The last batch may be short; a single left-over sample is dropped. All randomness comes
-        from ``rng``, a generator on the CPU. The tensors are on the task's device.
+        The last batch may be short; a single left-over sample is dropped. An epoch of the task is
+        the same whoever asks for it, and whatever was drawn before. The tensors are on the task's
+        device.
         """
+        rng = generator("batches", self.order_seed, epoch)
         order = torch.randperm(len(self.train), generator=rng).to(self.train.x.device)
         for index in order.split(self.budget.batch_size)[: self.steps_per_epoch]:
             x, y = self.train.x[index], self.train.y[index]

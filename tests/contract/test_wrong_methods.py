@@ -198,15 +198,15 @@ class OwnRandomness(Correct):
 @dataclass(frozen=True)
 class OverBudget(Correct):
     def compress(self, model, task, rng):
-        first = train_quantized(model, task, Nearest(quantizable(model), 4), rng)
-        second = train_quantized(model, task, Nearest(quantizable(model), 4), rng)
+        first = train_quantized(model, task, Nearest(quantizable(model), 4))
+        second = train_quantized(model, task, Nearest(quantizable(model), 4))
         return Compressed(second.tensors, second.history, first.epoch)
 
 
 @dataclass(frozen=True)
 class NoHistory(Correct):
     def compress(self, model, task, rng):
-        result = train_quantized(model, task, Nearest(quantizable(model), 4), rng)
+        result = train_quantized(model, task, Nearest(quantizable(model), 4))
         return Compressed(result.tensors, [], result.epoch)
 
 

@@ -38,7 +38,7 @@ def chain(tmp_path_factory):
         path = root / "data.pt"
         data.save(pascal_voc.prepare(0, root), path)
         dataset = data.load(path)
-        task = Task.from_dataset(dataset, "resnet18", Budget(10, 1e-2, 16))
+        task = Task.from_dataset(dataset, "resnet18", Budget(10, 1e-2, 16), order_seed=0)
         build = models.get("resnet18").build
         trained = pretrain(build, task, generator(0))
         index, target = evaluation_pairs(dataset.test, samples=8, seed=0)
@@ -46,7 +46,7 @@ def chain(tmp_path_factory):
         reference = make_reference(
             trained.model, dataset.test, dataset.validation, index, target, EXPLAINERS, score
         )
-        short = Task.from_dataset(dataset, "resnet18", Budget(1, 1e-4, 16))
+        short = Task.from_dataset(dataset, "resnet18", Budget(1, 1e-4, 16), order_seed=0)
         yield SimpleNamespace(
             build=build,
             dataset=dataset,

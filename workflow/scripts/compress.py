@@ -33,6 +33,7 @@ def main(snakemake) -> None:
 
         from ecqx.compression.loading import load_method
         from ecqx.compression.run import attempt_point, lost_point
+        from ecqx.seeding import derive_seed
         from ecqx.tasks import data, models
         from ecqx.tasks.runtime import device_name
         from ecqx.tasks.task import Budget, Task
@@ -40,7 +41,9 @@ def main(snakemake) -> None:
         device = prepare(snakemake)
         dataset = data.load(places.data(settings["dataset"]))
         budget = Budget(**settings["budget"])
-        task = Task.from_dataset(dataset, settings["model"], budget).to(device)
+        # Order and augmentation of the data know nothing of the method: all train on the same.
+        order = derive_seed("order", settings["dataset"], settings["model"], settings["seed"])
+        task = Task.from_dataset(dataset, settings["model"], budget, order).to(device)
         model = models.get(settings["model"]).build(task.input_shape, task.n_classes)
         path = places.pretrained(settings["dataset"], settings["model"], settings["seed"])
         model.load_state_dict(torch.load(path / "model.pt", weights_only=True))
@@ -57,7 +60,9 @@ def main(snakemake) -> None:
         def work(point: dict, lost: str | None) -> None:
             run = identity | {"point": point["name"], "seed": settings["seed"]}
             if lost is None:
-                seed_parts = ("compress", *run.values())
+                # Nor is the point a part: the same parameters give the same bytes, whatever the
+                # point is called.
+                seed_parts = ("compress", *identity.values(), settings["seed"])
                 outcome = attempt_point(method, point["params"], model, task, seed_parts)
             else:
                 outcome = lost_point(method, point["params"], lost)

@@ -12,7 +12,7 @@ from pipeline.jobs.computing import git_commit, prepare, versions
 from pipeline.jobs.history import write_history
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
-from ecqx.seeding import generator
+from ecqx.seeding import derive_seed, generator
 from ecqx.tasks import data, models
 from ecqx.tasks.own_model import given
 from ecqx.tasks.pretrain import pretrain
@@ -36,7 +36,8 @@ def main(snakemake) -> None:
         else:
             training = settings["pretraining"]
             budget = {name: value for name, value in training.items() if name != "weight_decay"}
-            task = Task.from_dataset(dataset, model_name, Budget(**budget)).to(device)
+            order = derive_seed("order", "pretrain", dataset_name, model_name, seed)
+            task = Task.from_dataset(dataset, model_name, Budget(**budget), order).to(device)
             root = Path(settings["root"]) if settings["root"] else None
             learnt = getattr(module, "pretrained", None)
             begin = functools.partial(learnt, root=root) if learnt else None

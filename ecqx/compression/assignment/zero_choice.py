@@ -97,7 +97,8 @@ class ZeroChoice:
     def beta(self, threshold: Tensor, known: int) -> Tensor:
         """``neutral``, clipped to what leads to an admissible number of zeros.
 
-        At most 1, unless the number of zeros would be too large.
+        At most 1, unless the number of zeros would be too large. Where ``neutral`` leads to just
+        the largest number it becomes the largest threshold below it: the codes are the same.
 
         Parameters
         ----------
@@ -110,12 +111,13 @@ class ZeroChoice:
         """
         zeros = (threshold <= self.neutral).sum()
         fewest, most = self.fewest - known, self.most - known
-        # only an end of the window that ``neutral`` lies beyond has to be found
+        # Only an end of the window that ``neutral`` lies beyond, or may, has to be found: weights
+        # that certainly stay may have thresholds up to ``neutral``.
         none, all_ = torch.zeros_like(zeros), torch.full_like(zeros, len(threshold) + 1)
         least, largest = order_statistics(
             threshold,
             torch.where(zeros < fewest, fewest, none),
-            torch.where(zeros > most, most, all_),
+            torch.where(zeros >= most, most, all_),
         )
         return least.clamp(max=1.0).clamp(min=self.neutral).minimum(largest)
 

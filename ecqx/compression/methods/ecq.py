@@ -26,4 +26,4 @@ class ECQ:
     def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
         """See :class:`ecqx.compression.contract.Method`."""
         assigner = EntropyConstrained(quantizable(model), self.bits, self.lam)
-        return train_quantized(model, task, assigner, rng, penalty)
+        return train_quantized(model, task, assigner, penalty)

@@ -96,4 +96,4 @@ class ECQx:
             momentum=self.momentum,
             interval=self.relevance_interval,
         )
-        return train_quantized(model, task, assigner, rng, penalty)
+        return train_quantized(model, task, assigner, penalty)

@@ -22,4 +22,4 @@ class Uniform:
 
     def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
         """See :class:`ecqx.compression.contract.Method`."""
-        return train_quantized(model, task, Nearest(quantizable(model), self.bits), rng, penalty)
+        return train_quantized(model, task, Nearest(quantizable(model), self.bits), penalty)

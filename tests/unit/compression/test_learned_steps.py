@@ -17,7 +17,6 @@ from ecqx.compression.assignment.assigners import Assigner
 from ecqx.compression.assignment.grid import Grid
 from ecqx.compression.contract import check_range, parameter, quantizable
 from ecqx.compression.training import QuantizedTraining, train_quantized
-from ecqx.seeding import generator
 from ecqx.tasks.task import Budget
 
 LOSS = torch.nn.functional.cross_entropy
@@ -67,7 +66,7 @@ class LSQ:
 
     def compress(self, model, task, rng, penalty=None):
         assigner = LearnedSteps(quantizable(model), self.bits, self.share)
-        return train_quantized(model, task, assigner, rng, penalty)
+        return train_quantized(model, task, assigner, penalty)
 
 
 def test_it_passes_every_check():
@@ -142,7 +141,7 @@ def test_the_chosen_epoch_has_its_own_steps(small_cnn, small_task):
         return next(scores)
 
     task = dataclasses.replace(small_task, budget=Budget(4, 1e-2, 32), score=score)
-    result = train_quantized(small_cnn, task, assigner, generator("t"))
+    result = train_quantized(small_cnn, task, assigner)
     assert result.epoch == 2
     for name in assigner.steps:
         assert result.tensors[name].step == seen[1][name]

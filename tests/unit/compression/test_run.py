@@ -22,7 +22,7 @@ class Trained:
     bits: int = 4
 
     def compress(self, model, task, rng):
-        return train_quantized(model, task, Nearest(quantizable(model), self.bits), rng)
+        return train_quantized(model, task, Nearest(quantizable(model), self.bits))
 
 
 def test_outcome_of_a_good_point(small_cnn, small_task):
@@ -44,7 +44,15 @@ def test_a_point_does_not_depend_on_what_ran_before(small_cnn, small_task):
     torch.rand(7)
     again = compress_point(Trained, {}, small_cnn, small_task, PARTS)
     assert first.artefact == again.artefact
-    other = compress_point(Trained, {}, small_cnn, small_task, (*PARTS[:-1], 1))
+
+
+def test_training_follows_the_order_of_the_task_not_the_seed_of_the_method(small_cnn, small_task):
+    """All methods, each with a seed of its own, train on the same minibatches."""
+    first = compress_point(Trained, {}, small_cnn, small_task, PARTS)
+    same = compress_point(Trained, {}, small_cnn, small_task, (*PARTS[:-1], 1))
+    assert first.artefact == same.artefact
+    reordered = dataclasses.replace(small_task, order_seed=1)
+    other = compress_point(Trained, {}, small_cnn, reordered, PARTS)
     assert first.artefact != other.artefact
 
 

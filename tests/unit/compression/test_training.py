@@ -43,7 +43,7 @@ class Recording(Nearest):
 def test_training_learns_and_stays_on_the_grid(small_cnn, small_task):
     task = dataclasses.replace(small_task, budget=Budget(8, 1e-2, 32))
     assigner = Nearest(quantizable(small_cnn), 4)
-    result = train_quantized(small_cnn, task, assigner, generator("t"))
+    result = train_quantized(small_cnn, task, assigner)
     assert result.history[-1]["train_loss"] < 0.7 * result.history[0]["train_loss"]
     for name in quantizable(small_cnn):
         entry = result.tensors[name]
@@ -54,9 +54,7 @@ def test_training_learns_and_stays_on_the_grid(small_cnn, small_task):
 
 def test_checkpoint_is_the_best_on_validation_and_of_that_epoch(small_cnn, small_task):
     """Checkpoint and history must come from the same epoch, chosen on validation alone."""
-    result = train_quantized(
-        small_cnn, small_task, Nearest(quantizable(small_cnn), 2), generator("t")
-    )
+    result = train_quantized(small_cnn, small_task, Nearest(quantizable(small_cnn), 2))
     scores = [row["validation_score"] for row in result.history]
     losses = [row["validation_loss"] for row in result.history]
     best = max(range(len(scores)), key=lambda i: (scores[i], -losses[i]))
@@ -80,10 +78,9 @@ def test_gradients_reach_negative_clusters_with_their_own_sign(small_mlp, small_
     quantized = copy.deepcopy(small_mlp)
     for name, weight in quantizable(quantized).items():
         weight.data = assigner.grids[name].nearest(weight) * assigner.grids[name].step
-    rng = generator("t")
-    x, y = next(task.batches(_after_global_seed(rng)))
+    x, y = next(task.batches(1))
     task.loss(quantized(x), y).backward()
-    train_quantized(model, task, assigner, generator("t"))
+    train_quantized(model, task, assigner)
     n = len(quantizable(model))
     before, after = assigner.seen[:n], assigner.seen[n : 2 * n]
     for (name, old, _), (_, new, _) in zip(before, after, strict=True):
@@ -95,15 +92,10 @@ def test_gradients_reach_negative_clusters_with_their_own_sign(small_mlp, small_
         assert negative.any()
 
 
-def _after_global_seed(rng):
-    torch.randint(2**62, (), generator=rng)
-    return rng
-
-
 def test_shadow_weights_do_not_alias_the_quantized_ones(small_mlp, small_task):
     assigner = Recording(quantizable(small_mlp), 2)
     pointers = {name: weight.data_ptr() for name, weight in quantizable(small_mlp).items()}
-    train_quantized(small_mlp, small_task, assigner, generator("t"))
+    train_quantized(small_mlp, small_task, assigner)
     assert all(pointer != pointers[name] for name, _, pointer in assigner.seen)
     last = {name: weight for name, weight, _ in assigner.seen}
     off_grid = [
@@ -179,13 +171,13 @@ def test_divergence_is_reported(kind, small_cnn, small_task):
     }[kind]()
     task = dataclasses.replace(small_task, loss=lambda logits, y: logits.sum() * float("nan"))
     with pytest.raises(Diverged, match="training loss became nan in epoch 1"):
-        train_quantized(small_cnn, task, assigner, generator("t"))
+        train_quantized(small_cnn, task, assigner)
 
 
 def test_training_uses_the_learning_rate_schedule(small_cnn, small_task):
     """Cosine to zero: the last step moves nothing."""
     assigner = Recording(quantizable(small_cnn), 4)
-    train_quantized(small_cnn, small_task, assigner, generator("t"))
+    train_quantized(small_cnn, small_task, assigner)
     shadows = [w for name, w, _ in assigner.seen if name == "0.weight"]
     moves = [float((b - a).abs().max()) for a, b in zip(shadows, shadows[1:], strict=False)]
     assert len(moves) == small_task.budget.epochs * small_task.steps_per_epoch
@@ -257,7 +249,7 @@ def test_constant_relevance_is_ecq_bit_for_bit(of, small_cnn, small_task):
             if kind == "ecq"
             else relevance_constrained(model, lam=0.2, relevance="constant", of=of)
         )
-        results.append(train_quantized(model, small_task, assigner, generator("t")))
+        results.append(train_quantized(model, small_task, assigner))
     assert results[0].epoch == results[1].epoch
     for name, entry in results[0].tensors.items():
         other = results[1].tensors[name]
@@ -272,7 +264,7 @@ def test_every_source_trains(small_cnn, small_task):
     for relevance in SOURCES:
         model = copy.deepcopy(small_cnn)
         assigner = relevance_constrained(model, lam=0.2, relevance=relevance, of="shadow")
-        result = train_quantized(model, small_task, assigner, generator("t"))
+        result = train_quantized(model, small_task, assigner)
         assert len(result.history) == small_task.budget.epochs
 
 
@@ -301,7 +293,7 @@ def test_a_score_that_is_no_number_is_never_the_best(small_task, small_mlp):
         small_task, budget=Budget(3, 1e-3, 64), score=lambda logits, y: next(scores)
     )
     assigner = Nearest(quantizable(small_mlp), 4)
-    assert train_quantized(small_mlp, task, assigner, generator("nan")).epoch == 2
+    assert train_quantized(small_mlp, task, assigner).epoch == 2
 
 
 def test_a_weight_that_is_used_twice_is_stored_as_codes_both_times():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ecqx.compression.assignment import kernels
@@ -63,6 +63,7 @@ def tensor(shape, size, rng, dtype=torch.float32):
     st.sampled_from([1.0, 1.3, 2.0, 50.0]),
     st.floats(0, 1),
 )
+@example("positive", torch.float32, 0, 2, 0.01, [0.0, 0.0], 50.0, 1.0)  # no zero is admissible
 def test_brackets_do_not_change_the_codes(shape, dtype, seed, bits, strength, ends, rho, neutral):
     rng = torch.Generator().manual_seed(seed)
     weight, relevance = tensor(shape, 10_000 + seed, rng, dtype)
