@@ -77,7 +77,8 @@ def compress_point(
     method_class : class ``Method`` of a baseline file
     params : hyper-parameters of the point, by name
     model : full-precision network; it stays as it is
-    seed_parts : what all randomness of the run derives from, see :mod:`ecqx.seeding`
+    seed_parts : what the method's own draws derive from, see :mod:`ecqx.seeding`; order and
+        augmentation of the data, and what layers draw, derive from ``task.order_seed``
 
     Returns
     -------

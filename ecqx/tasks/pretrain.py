@@ -46,8 +46,8 @@ def pretrain(
     ----------
     build : callable (input_shape, n_classes) -> nn.Module
     task : Task, its budget is spent here, on its device.
-    rng : torch.Generator, source of all randomness: initialisation, order of the batches,
-        augmentation, dropout. Torch's global generators come back as they were.
+    rng : torch.Generator, decides on initialisation and dropout; order and augmentation of the
+        batches are the task's. Torch's global generators come back as they were.
     weight_decay : float, at least 0; decoupled from the gradient (AdamW,
         [loshchilov2019adamw]), and spared on biases and normalisation, which it would only pull
         away from where the data put them.

@@ -49,8 +49,7 @@ def relevance_source(
         so a ``quantized`` weight that is zero has none and stays among the first to be zero; the
         ``shadow`` weight behind it keeps its relevance and can come back.
     composite, batch_norm, start : see :func:`ecqx.attribution.weight_relevance.weight_relevance`
-    rng : its seed, not its state, decides on the permutations, so that a shuffled run sees the
-        same minibatches as the others.
+    rng : its seed, not its state, decides on the permutations
 
     Raises
     ------

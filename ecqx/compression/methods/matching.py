@@ -58,8 +58,7 @@ class AttributionMatching:
         the last output counts.
     dropped : share in (0, 1) of the teacher's channels that ``sswa`` leaves out, rounded to a
         number of channels
-    rng : its seed, not its state, decides on these channels, so that all variants see the same
-        minibatches.
+    rng : its seed, not its state, decides on these channels
 
     Raises
     ------
