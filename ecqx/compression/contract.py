@@ -71,7 +71,9 @@ class Compressed:
     ----------
     tensors : for every key of the model's ``state_dict`` either a :class:`Quantized`, a
         :class:`CodecQuantized`, or the tensor itself where it stays as it is.
-    history : one dict per epoch of training (empty without training).
+    history : one dict per epoch of training (empty without training). Of the last one,
+        ``validation_score``, ``sparsity`` and ``entropy_bytes`` are reported beside the chosen
+        epoch's, if it has them.
     epoch : the epoch (from 1) that validation chose, None without training.
     """
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from ecqx.compression.artefact import size
 from ecqx.compression.assignment.assigners import Assigner
 from ecqx.compression.contract import Compressed, Diverged, Penalty, Quantized, quantizable
 from ecqx.seeding import generator, global_seed
@@ -87,7 +88,8 @@ def train_quantized(
 ) -> Compressed:
     """Quantization-aware training within ``task.budget``; see :class:`QuantizedTraining`.
 
-    The epoch with the best validation score is kept (the lower validation loss decides ties).
+    Of the epochs in which the assigner's constraint is in force, the one with the best validation
+    score is kept (the lower validation loss decides ties); the last epoch if there is none.
 
     Parameters
     ----------
@@ -102,7 +104,7 @@ def train_quantized(
     """
     epochs, steps = task.budget.epochs, task.steps_per_epoch
     training = QuantizedTraining(model, assigner, task.budget.learning_rate, epochs * steps)
-    history, best_rank = [], None
+    history, best, best_rank = [], {}, None
     # dropout and the like: the same draws for every method, as are the minibatches
     with global_seed(generator("layers", task.order_seed)):
         for epoch in range(1, epochs + 1):
@@ -121,8 +123,15 @@ def train_quantized(
                     "validation_loss": validation_loss,
                     "validation_score": score,
                     "sparsity": zero_share(training.codes.values()),
+                    "entropy_bytes": sum(
+                        codes.numel() * size.entropy_bits(codes) / 8
+                        for codes in training.codes.values()
+                        if codes.numel()
+                    ),
                 }
             )
+            if not assigner.in_force(epoch, epochs) and (epoch < epochs or best):
+                continue
             # NaN ranks below every number
             rank = tuple(-math.inf if math.isnan(v) else v for v in (score, -validation_loss))
             if best_rank is None or rank > best_rank:

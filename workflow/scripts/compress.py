@@ -89,11 +89,17 @@ def main(snakemake) -> None:
 
 def record(outcome, run: dict, origin: dict) -> dict:
     """What run.json holds: the run, how it ended, with which settings, where, which versions."""
+    final = outcome.history[-1] if outcome.epoch is not None and outcome.history else {}
     return run | {
         "status": outcome.status,
         "reason": outcome.reason,
         "params": outcome.params,
         "epoch": outcome.epoch,
+        # beside what was chosen, what the last epoch led to
+        "epochs": len(outcome.history) if outcome.epoch is not None else None,
+        "accuracy_validation_final": final.get("validation_score"),
+        "sparsity_final": final.get("sparsity"),
+        "entropy_bytes_final": final.get("entropy_bytes"),
         "train_s": None if math.isnan(outcome.train_s) else outcome.train_s,
         "peak_memory_bytes": outcome.peak_memory_bytes,
     } | origin  # fmt: skip

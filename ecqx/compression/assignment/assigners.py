@@ -80,6 +80,24 @@ class Assigner(Protocol):
         """
         return gradients
 
+    def in_force(self, epoch: int, epochs: int) -> bool:
+        """Whether the constraint holds in full at the end of an epoch.
+
+        Only such epochs can be chosen on validation: while a pruning ramp or an annealed strength
+        is on its way, the network is another than the method promises. If there is none, the last
+        one is taken.
+
+        Parameters
+        ----------
+        epoch : from 1
+        epochs : of the budget
+
+        Returns
+        -------
+        bool : True unless overridden
+        """
+        return True
+
 
 class Nearest(Assigner):
     """Uniform quantization: the nearest level (lam = 0)."""

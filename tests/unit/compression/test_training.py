@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -68,6 +69,43 @@ def test_checkpoint_is_the_best_on_validation_and_of_that_epoch(small_cnn, small
     assert small_task.score(logits, small_task.validation.y) == scores[best]
     codes = [e.codes for e in result.tensors.values() if isinstance(e, Quantized)]
     assert zero_share(codes) == pytest.approx(result.history[best]["sparsity"])
+
+
+class InForceFrom(Nearest):
+    """As nearest, with a constraint that is in force from an epoch on."""
+
+    def __init__(self, weights, bits, first):
+        super().__init__(weights, bits)
+        self.first = first
+
+    def in_force(self, epoch, epochs):
+        assert epochs == 4
+        return epoch >= self.first
+
+
+@pytest.mark.parametrize(("first", "chosen"), [(1, 1), (2, 3), (4, 4), (9, 4)])
+def test_only_an_epoch_in_which_the_constraint_is_in_force_is_chosen(
+    small_mlp, small_task, first, chosen
+):
+    scores = iter([0.9, 0.5, 0.75, 0.25])
+    task = dataclasses.replace(
+        small_task, budget=Budget(4, 1e-3, 64), score=lambda logits, y: next(scores)
+    )
+    result = train_quantized(small_mlp, task, InForceFrom(quantizable(small_mlp), 4, first))
+    assert result.epoch == chosen and len(result.history) == 4
+    codes = [e.codes for e in result.tensors.values() if isinstance(e, Quantized)]
+    assert zero_share(codes) == pytest.approx(result.history[chosen - 1]["sparsity"])
+
+
+def test_the_history_has_the_entropy_of_each_epoch(small_cnn, small_task):
+    result = train_quantized(small_cnn, small_task, Nearest(quantizable(small_cnn), 3))
+    weights = [e.codes for e in result.tensors.values() if isinstance(e, Quantized)]
+    expected = 0.0
+    for codes in weights:
+        shares = torch.bincount(codes.flatten() + 8).double() / codes.numel()
+        bits = -float(torch.special.xlogy(shares, shares).sum()) / math.log(2)
+        expected += bits * codes.numel() / 8
+    assert result.history[result.epoch - 1]["entropy_bytes"] == pytest.approx(expected)
 
 
 def test_gradients_reach_negative_clusters_with_their_own_sign(small_mlp, small_task):

@@ -29,6 +29,11 @@ RUN_COLUMNS = (
     "flips",
     "accuracy_validation",
     "accuracy_validation_fp32",
+    "epoch",
+    "epochs",
+    "accuracy_validation_final",
+    "sparsity_final",
+    "entropy_bytes_final",
     "reason",
 )
 # Columns of the other tables, by the name of their file.
