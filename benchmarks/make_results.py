@@ -57,12 +57,21 @@ def make_runs(count: int) -> pd.DataFrame:
     runs["status"] = np.where(ok, "ok", "diverged")
     runs["accuracy"] = (chance + (full - chance) * kept).clip(0, 1)
     runs["accuracy_fp32"] = full
+    runs["accuracy_validation"] = (runs["accuracy"] + rng.normal(0, 0.005, count)).clip(0, 1)
+    runs["accuracy_validation_fp32"] = full
     runs["size_bytes"] = size.round()
     runs["size_fp32_bytes"] = 2_000_000
     runs["compression_ratio"] = runs["size_fp32_bytes"] / runs["size_bytes"]
     runs["sparsity"] = (0.1 + 0.7 * strength).clip(0, 0.99)
     runs["entropy_bytes"] = 0.95 * runs["size_bytes"]
-    measured = ["accuracy", "size_bytes", "compression_ratio", "sparsity", "entropy_bytes"]
+    measured = [
+        "accuracy",
+        "accuracy_validation",
+        "size_bytes",
+        "compression_ratio",
+        "sparsity",
+        "entropy_bytes",
+    ]
     runs.loc[~ok, measured] = np.nan
     runs["train_s"] = 1 + rng.random(count)
     runs["peak_memory_bytes"] = rng.integers(400e6, 900e6, count)

@@ -33,6 +33,9 @@ _AXES = (
     ("peak_memory_bytes", "Peak memory of compression [MB]", 1e-6, True, -1),
 )
 _ALWAYS = 4
+# Fronts are chosen by this column where an axis shows accuracy on test data.
+_CHOOSES = "accuracy_validation"
+_CHOSEN = ("accuracy", "accuracy_change")
 
 
 def payload(runs: pd.DataFrame, attributions: pd.DataFrame) -> dict:
@@ -58,7 +61,7 @@ def payload(runs: pd.DataFrame, attributions: pd.DataFrame) -> dict:
     ValueError : a column is missing, a run or a row of attributions occurs twice, or a method's
         marker has no counterpart in a page.
     """
-    needed = [*statistics.RUN, "bits", "status", "accuracy_fp32", "size_fp32_bytes"]
+    needed = [*statistics.RUN, "bits", "status", "accuracy_fp32", "size_fp32_bytes", _CHOOSES]
     statistics.require_columns(runs, [*needed, *(axis[0] for axis in _AXES[:_ALWAYS])], "runs")
     statistics.require_columns(attributions, [*statistics.RUN, *_SERIES, "mean"], "attributions")
     statistics.require_distinct_runs(runs)
@@ -114,6 +117,7 @@ def _axes(runs: pd.DataFrame) -> list[dict]:
                     "factor": factor,
                     "log": logarithmic,
                     "better": better,
+                    "chosen_by": _CHOOSES if column in _CHOSEN else column,
                 }
             )
     return axes

@@ -69,11 +69,19 @@ class Collected:
 
     @functools.cached_property
     def at_ratios(self) -> pd.DataFrame:
-        """Accuracy, and measures of attributions if there are any, at common ratios."""
-        values = None
-        if self.attributions is not None and not self.attributions.empty:
-            values = self.measures
-        return statistics.at_ratios(self.runs, values)
+        """Accuracy at common ratios, along the fronts."""
+        return statistics.at_ratios(self.runs)
+
+    @functools.cached_property
+    def measures_at_ratios(self) -> pd.DataFrame:
+        """Accuracy and measures of attributions at common ratios, through all runs.
+
+        Raises
+        ------
+        Unavailable : there are no attributions.
+        """
+        curves = statistics.seed_curves(self.runs)
+        return statistics.at_ratios(self.runs, self.measures, fronts=curves)
 
     def in_order(self, table: pd.DataFrame, *columns: str) -> pd.DataFrame:
         """``table`` with its tasks in the order of the runs, and sorted by ``columns`` in each.

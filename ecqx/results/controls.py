@@ -5,6 +5,8 @@ Runs are paired: the same seed, hence the same full-precision network, and the s
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -30,17 +32,19 @@ def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFra
     DataFrame
         dataset, model, bits, p_lam, against (source, or "none (ECQ)"); accuracy of the reference;
         accuracy_difference, at the same lam; matched_difference, at the same size: the other's
-        accuracy is read off its front of that seed, bits and task (:class:`statistics.Front`;
-        undefined outside the sizes of its runs); size_ratio, the reference's size over the other's.
-        Each as ``_mean``, ``_half_width`` (95 % t-interval over seeds) and ``_n``. Runs that are
-        not ok are undefined and lower ``_n``.
+        test accuracy is read along its front of that seed, bits and task, see
+        :class:`statistics.Front` (undefined where it has no run within 10 % of the size); each as
+        ``_mean``, ``_half_width`` (95 % t-interval over seeds) and ``_n``. size_ratio, the
+        reference's size over the other's, as ``_geomean``, ``_low``, ``_high`` and ``_n``. Runs
+        that are not ok are undefined and lower ``_n``.
 
     Raises
     ------
     ValueError : a column is missing, there is no run of the reference, or two runs share a cell
         (another hyper-parameter varies as well).
     """
-    needed = [*_SETTING, "seed", "method", "status", "accuracy", "size_bytes", SOURCE]
+    needed = [*_SETTING, "seed", "method", "status", "accuracy", "accuracy_validation",
+              "size_bytes", SOURCE]  # fmt: skip
     statistics.require_columns(runs, needed, "runs")
     # a failed run that lacks its parameters has no counterpart
     runs = runs[runs["method"].isin(["ecq", "ecqx"]) & runs[LAM].notna()]
@@ -57,14 +61,12 @@ def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFra
     rows = []
     for against, others in runs[runs["against"] != reference].groupby("against", sort=False):
         pairs = own.merge(others, on=[*_SETTING, "seed"], suffixes=("", "_other"))
-        fronts = {
-            key: statistics.Front.of(front["accuracy"], front["size_bytes"])
-            for key, front in others.groupby([*statistics.TASK, "bits", "seed"])
+        readers = {
+            key: _reader(front) for key, front in others.groupby([*statistics.TASK, "bits", "seed"])
         }
         cells = pairs[[*statistics.TASK, "bits", "seed"]].itertuples(index=False, name=None)
         matched = [
-            fronts[cell].accuracy_at([size])[0]
-            for cell, size in zip(cells, pairs["size_bytes"], strict=True)
+            readers[cell](size) for cell, size in zip(cells, pairs["size_bytes"], strict=True)
         ]
         rows.append(
             pairs[[*_SETTING, "seed", "accuracy"]].assign(
@@ -76,8 +78,18 @@ def paired_differences(runs: pd.DataFrame, reference: str = "lrp") -> pd.DataFra
         )
     if not rows:
         raise ValueError(f"runs: nothing to compare {reference!r} with")
-    measures = ["accuracy", "accuracy_difference", "matched_difference", "size_ratio"]
-    return statistics.aggregate(pd.concat(rows), [*_SETTING, "against"], measures)
+    paired, cell = pd.concat(rows), [*_SETTING, "against"]
+    measures = ["accuracy", "accuracy_difference", "matched_difference"]
+    table = statistics.aggregate(paired, cell, measures)
+    ratios = statistics.aggregate_ratios(paired, cell, ["size_ratio"])
+    return table.merge(ratios, on=cell, validate="one_to_one")
+
+
+def _reader(runs: pd.DataFrame) -> Callable[[float], float]:
+    """Size in bytes -> test accuracy along the front of these runs, NaN with none near it."""
+    front = statistics.Front.of(runs["accuracy_validation"], runs["size_bytes"])
+    accuracy = runs["accuracy"].to_numpy(float)[front.positions]
+    return lambda size: front.read(accuracy, [size])[0] if front.near([size])[0] else np.nan
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -99,7 +111,7 @@ def to_markdown(table: pd.DataFrame) -> str:
             f"| {100 * row.accuracy_mean:.1f} | {row.against} "
             f"| {_points(row.accuracy_difference_mean, row.accuracy_difference_half_width)} "
             f"| {_points(row.matched_difference_mean, row.matched_difference_half_width)} "
-            f"| {row.size_ratio_mean:.3f} "
+            f"| {row.size_ratio_geomean:.3f} "
             f"| {row.accuracy_difference_n} ({row.matched_difference_n}) |"
         )
     return "\n".join(lines) + "\n"

@@ -169,6 +169,36 @@ def measure(
     return text + missing
 
 
+def ratio(
+    interval: tuple[float, float, float],
+    factor: float = 1.0,
+    digits: int = 1,
+    missing: tuple[int, int] | None = None,
+) -> str:
+    """Geometric mean (low to high); ``[k of n]`` behind it if ``missing``, (k, n), says so."""
+    mean, low, high = interval
+    if not math.isfinite(mean):
+        return UNDEFINED
+    text = number(mean, factor, digits)
+    if math.isfinite(low):
+        text += f" ({number(low, factor, digits)} to {number(high, factor, digits)})"
+    else:
+        text += f" ({UNDEFINED})"
+    return text + (
+        f" [{missing[0]} of {missing[1]}]" if missing and missing[0] < missing[1] else ""
+    )
+
+
+def listed(values: Sequence[float]) -> str:
+    """Numbers as one cell of a CSV file, separated by spaces; undefined ones are ``nan``."""
+    return " ".join(f"{value:.6g}" for value in values)
+
+
+def braced(values: str, factor: float = 1.0, digits: int = 2, signed: bool = False) -> str:
+    """What :func:`listed` wrote, for readers: ``{1.20, 1.31, 1.18}``."""
+    return f"{{{', '.join(number(float(v), factor, digits, signed) for v in values.split())}}}"
+
+
 def p_value(value: float) -> str:
     """A p-value with three digits, ``<0.001`` below."""
     if math.isfinite(value) and value < 0.0005:

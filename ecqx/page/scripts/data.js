@@ -87,23 +87,27 @@ const Data = (() => {
 
   /**
    * An axis by its key: label, log, better (+1: more is), column, values per run in shown units (NaN
-   * unless the run is ok), and references(task, seeds): [{label, value}] lines to read it by.
+   * unless the run is ok), choosing (the values per run that fronts are chosen by), and
+   * references(task, seeds): [{label, value}] lines to read it by.
    */
   function axis(key, subset, signed) {
     const known = raw.axes.find((entry) => entry.column === key);
     if (known) {
-      const values = column(key);
+      const shown = (name) => ok.map((fine, i) => (fine ? column(name)[i] * known.factor : NaN));
+      const values = shown(key);
       return {
         ...known,
         key,
-        values: ok.map((fine, i) => (fine ? values[i] * known.factor : NaN)),
+        values,
+        choosing: known.chosen_by === key ? values : shown(known.chosen_by),
         references: (task, seeds) =>
           key === "accuracy" ? fullPrecision(task, seeds, known.factor) : [],
       };
     }
     const [explainer, metric] = JSON.parse(key);
     const { label, better } = raw.metrics.find((entry) => entry.name === metric);
-    const values = attribution(explainer, metric, subset, signed);
+    const all = attribution(explainer, metric, subset, signed);
+    const values = ok.map((fine, i) => (fine ? all[i] : NaN));
     const part = series.get(seriesKey(explainer, metric, subset, signed));
     return {
       key,
@@ -111,7 +115,8 @@ const Data = (() => {
       log: false,
       better,
       column: [metric, explainer, subset, signed ? "signed" : "absolute"].join("/"),
-      values: ok.map((fine, i) => (fine ? values[i] : NaN)),
+      values,
+      choosing: values,
       references: (task, seeds) =>
         raw.anchors
           .map((anchor, number) => ({

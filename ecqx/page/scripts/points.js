@@ -15,12 +15,19 @@ const Points = (() => {
       const means = [x, y].map((axis) =>
         Statistics.interval(own.map((i) => axis.values[i]), Data.t),
       );
+      const choosing = [x, y].map((axis) =>
+        axis.choosing === axis.values
+          ? null
+          : Statistics.interval(own.map((i) => axis.choosing[i]), Data.t).mean,
+      );
       return {
         runs: own,
         method: Data.column("method")[own[0]],
         point: Data.column("point")[own[0]],
         x: means[0],
         y: means[1],
+        cost: -x.better * (choosing[0] ?? means[0].mean),
+        gain: y.better * (choosing[1] ?? means[1].mean),
         complete: means.every(({ n }) => n === own.length),
       };
     });
@@ -29,8 +36,8 @@ const Points = (() => {
     );
     const mark = (some, name) => {
       const on = Statistics.front(
-        some.map((point) => (point.complete ? y.better * point.y.mean : NaN)),
-        some.map((point) => -x.better * point.x.mean),
+        some.map((point) => (point.complete ? point.gain : NaN)),
+        some.map((point) => point.cost),
       );
       some.forEach((point, i) => (point[name] = on[i]));
     };

@@ -1,5 +1,8 @@
 """Differences between two methods on the same seeds: size of the effect, tests, correction.
 
+A test that does not reject shows nothing: that two methods are level is what the equivalence test
+shows, and the least detectable difference says what the comparison could have found.
+
 What three seeds can show: Student's t-test needs differences that are large against their spread
 (|t| > 4.3, |d_z| > 2.5 for p < 0.05) and rests on their being normally distributed, which three
 values cannot tell. The signed-rank test of Wilcoxon assumes symmetry alone, and its smallest
@@ -12,9 +15,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr  # scipy.stats imports three times as slowly
+from scipy.special import nctdtrinc, stdtr, stdtrit  # scipy.stats imports three times as slowly
 
 from ecqx.results.statistics.intervals import mean_interval
+
+_LEVEL, _POWER = 0.05, 0.8
 
 
 class Comparison(NamedTuple):
@@ -46,13 +51,67 @@ def compare_pairs(differences) -> Comparison:
     mean, half_width, n = mean_interval(differences)
     if n < 2:
         return Comparison(mean, half_width, n, float("nan"), float("nan"), float("nan"))
-    std = differences.std(ddof=1)
-    if std > 1e-12 * np.abs(differences).max():  # less is rounding
-        d_z = mean / std
+    if _spreads(differences):
+        d_z = mean / differences.std(ddof=1)
         p_t = 2 * stdtr(n - 1, -abs(d_z) * np.sqrt(n))
     else:
         d_z, p_t = (0.0, 1.0) if mean == 0 else (float("nan"), float("nan"))
     return Comparison(mean, half_width, n, float(d_z), float(p_t), signed_rank(differences))
+
+
+def _spreads(differences: np.ndarray) -> bool:
+    """Whether they differ by more than rounding."""
+    return differences.std(ddof=1) > 1e-12 * np.abs(differences).max()
+
+
+def equivalence(differences, margin: float) -> float:
+    """p-value of two one-sided t-tests: the mean difference lies within ``margin`` of 0.
+
+    Below 0.05, the 90 % interval of the mean lies inside the margin: two methods are level.
+
+    Source: Schuirmann, A comparison of the two one-sided tests procedure and the power approach,
+    Journal of Pharmacokinetics and Biopharmaceutics 15 (6), 1987.
+
+    Parameters
+    ----------
+    differences : array_like, shape (n,); non-finite ones are left out.
+    margin : float, above 0; in the unit of the differences.
+
+    Returns
+    -------
+    float
+        NaN below two differences, and where all are equal otherwise than 0 (as identical networks
+        are, with 0 for the p-value): nothing is known of their spread.
+    """
+    differences = np.asarray(differences, dtype=float).ravel()
+    differences = differences[np.isfinite(differences)]
+    n = differences.size
+    if n < 2:
+        return float("nan")
+    if not _spreads(differences):
+        return 0.0 if differences.mean() == 0 else float("nan")
+    error = differences.std(ddof=1) / np.sqrt(n)
+    # the smaller distance to an end of the margin has the larger p-value
+    return float(stdtr(n - 1, -(margin - abs(differences.mean())) / error))
+
+
+def least_detectable(differences) -> float:
+    """The mean difference that as many pairs with this spread would have shown 4 times out of 5.
+
+    That is, to which the paired t-test at the 5 % level, two-sided, has a power of 80 %; the other
+    tail is neglected. NaN below two differences.
+
+    Source: Cohen, Statistical power analysis for the behavioral sciences, 2nd edition, 1988,
+    chapter 2; here with the noncentral t-distribution.
+    """
+    differences = np.asarray(differences, dtype=float).ravel()
+    differences = differences[np.isfinite(differences)]
+    n = differences.size
+    if n < 2:
+        return float("nan")
+    critical = stdtrit(n - 1, 1 - _LEVEL / 2)
+    noncentrality = nctdtrinc(n - 1, 1 - _POWER, critical)
+    return float(noncentrality * differences.std(ddof=1) / np.sqrt(n))
 
 
 def signed_rank(differences) -> float:

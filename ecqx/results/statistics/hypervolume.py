@@ -1,17 +1,17 @@
-"""The volume that a method's runs dominate: one number for a whole front.
+"""The volume under a method's front: one number for a whole front.
 
-Axes and reference point are fixed, so that volumes compare between methods, tasks and benchmarks:
+Axes and reference point are fixed, so that volumes compare between tasks and benchmarks:
 
-- size: halvings against full precision, log2(compression ratio); reference 0, the size of full
-  precision;
+- size: halvings against full precision, log2(compression ratio);
 - accuracy: the share kept of the upper half of full precision's accuracy, 2 a / a_fp32 - 1;
   reference 0, half of the accuracy of full precision of the same seed;
 - consistency (in three dimensions): the mean of a consistency measure; reference 0.
 
-In two dimensions the volume is in halvings: a method that keeps the accuracy of full precision down
-to 1/2^v of its size, and has nothing below, has volume v. A third axis, at most 1, can only lower
-it. A run outside the reference point dominates nothing, and neither does a run without a network:
-a method that diverged or failed at every point has volume 0.
+At every size a method offers the best run on validation data that is no larger; the volume
+integrates what that run has on test data, nothing where it lies below the reference. It is the
+dominated hypervolume of the front, with the choice made on validation: choosing on test data would
+give a method with more runs more luck. It is taken over the range of sizes that all methods of the
+task cover, so that a wider grid counts for nothing.
 
 Source: Zitzler and Thiele, Multiobjective evolutionary algorithms: a comparative case study and the
 strength Pareto approach, IEEE Transactions on Evolutionary Computation 3 (4), 1999.
@@ -23,58 +23,62 @@ import numpy as np
 import pandas as pd
 
 from ecqx.results import keys
-from ecqx.results.keys import RUN, TASK
+from ecqx.results.keys import TASK
+from ecqx.results.statistics.fronts import Front, seed_fronts
 from ecqx.results.statistics.points import COUNTED, count_statuses
 
+_FEW = 0.5  # methods with fewer points, as a share of the most points of a method, do not compete
 
-def dominated_volume(points, reference) -> float:
-    """Volume of all that lies between ``reference`` and at least one point; all axes maximised.
+
+def offered_volume(halvings, heights, low: float, high: float) -> float:
+    """Integral over ``low`` to ``high`` of the height that is offered there.
 
     Parameters
     ----------
-    points : array_like, shape (n, d), d = 2 or 3; points with a non-finite coordinate, and points
-        that are not above the reference on every axis, dominate nothing.
-    reference : array_like, shape (d,)
+    halvings : array_like, shape (k,), strictly decreasing; of the runs on a front, by rising size.
+    heights : array_like, shape (k,); theirs. Negative ones, and NaN, count as 0.
+    low, high : float, the range of halvings; beyond the smallest run nothing is offered.
 
     Returns
     -------
     float
-        Exact; 0 without points.
-
-    Raises
-    ------
-    ValueError : d is neither 2 nor 3, or differs between the two.
+        Between two runs the smaller one is offered; below the largest, the largest.
     """
-    reference = np.asarray(reference, dtype=float)
-    points = np.asarray(points, dtype=float).reshape(-1, reference.size)
-    if reference.ndim != 1 or reference.size not in (2, 3):
-        raise ValueError(f"reference: shape {reference.shape}, expected (2,) or (3,)")
-    points = points[np.isfinite(points).all(axis=1)] - reference
-    points = points[(points > 0).all(axis=1)]
-    if reference.size == 2:
-        return _area(points)
-    # Slabs between neighboring values of the last axis; each is as large as the area dominated by
-    # the points at least as high.
-    levels = np.unique(points[:, 2])
-    thickness = np.diff(levels, prepend=0.0)
-    return float(
-        sum(
-            thick * _area(points[points[:, 2] >= level, :2])
-            for level, thick in zip(levels, thickness, strict=True)
-        )
-    )
+    halvings, heights = np.asarray(halvings, dtype=float), np.asarray(heights, dtype=float)
+    if not halvings.size or not high > low:
+        return 0.0
+    smaller = np.append(halvings[1:], -np.inf)  # where the next larger run takes over
+    width = np.minimum(halvings, high) - np.maximum(smaller, low)
+    return float((np.maximum(np.nan_to_num(heights), 0.0) * np.maximum(width, 0.0)).sum())
 
 
-def _area(points: np.ndarray) -> float:
-    """Area between the origin and at least one point, shape (n, 2), all coordinates positive."""
-    points = points[np.argsort(-points[:, 0], kind="stable")]
-    heights = np.maximum.accumulate(points[:, 1]) if len(points) else points[:, 1]
-    gained = np.diff(heights, prepend=0.0)
-    return float((points[:, 0] * gained).sum())
+def common_ranges(runs: pd.DataFrame) -> dict[tuple, tuple[float, float]]:
+    """The halvings of size that all methods of a task cover with every seed.
+
+    Methods without an ok run, and those with less than half as many operating points as the method
+    with the most, do not narrow it; the latter have no volume.
+
+    Returns
+    -------
+    dict
+        (dataset, model) -> (least, most), of equal numbers or the wrong way round where the methods
+        have nothing in common.
+    """
+    counts = runs.groupby([*TASK, "method"], sort=False, observed=True)["point"].nunique()
+    most = counts.groupby(level=TASK, observed=True).transform("max")
+    competing = set(counts.index[counts >= _FEW * most])
+    full = _full_sizes(runs)
+    ranges: dict[tuple, tuple[float, float]] = {}
+    for (dataset, model, method, seed), front in seed_fronts(runs).items():
+        if front.measured.size and (dataset, model, method) in competing:
+            largest, smallest = np.log2(full[dataset, model, seed] / front.measured[[-1, 0]])
+            low, high = ranges.get((dataset, model), (-np.inf, np.inf))
+            ranges[dataset, model] = max(low, largest), min(high, smallest)
+    return ranges
 
 
 def seed_volumes(runs: pd.DataFrame, consistency=None) -> pd.DataFrame:
-    """Dominated volume of every task, method and seed.
+    """Volume of every task, method and seed over the common range of the task.
 
     Parameters
     ----------
@@ -85,32 +89,45 @@ def seed_volumes(runs: pd.DataFrame, consistency=None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dataset, model, method, seed; volume (NaN if every run was skipped: the method does not
-        apply); runs, diverged, skipped, failed; unplaced, the ok runs that lack a coordinate.
+        dataset, model, method, seed; volume (0 without an ok run; NaN if every run was skipped, the
+        method has too few operating points, or the methods have no size in common); ratio_least,
+        ratio_most, the common range as compression ratios; runs, diverged, skipped, failed.
     """
-    needed = [*RUN, "status", "accuracy", "accuracy_fp32", "size_bytes", "size_fp32_bytes"]
+    needed = ["status", "accuracy", "accuracy_fp32", "size_fp32_bytes"]
     keys.require_columns(runs, needed, "runs")
-    keys.require_distinct_runs(runs)
-    ok = (runs["status"] == "ok").to_numpy()
-    kept = 2 * runs["accuracy"].to_numpy(float) / runs["accuracy_fp32"].to_numpy(float) - 1
-    halvings = np.log2(runs["size_fp32_bytes"].to_numpy(float) / runs["size_bytes"].to_numpy(float))
-    axes = [halvings, kept]
+    height = 2 * runs["accuracy"].to_numpy(float) / runs["accuracy_fp32"].to_numpy(float) - 1
+    height = np.maximum(height, 0)
     if consistency is not None:
-        axes.append(np.asarray(consistency, dtype=float))
-    points = np.column_stack(axes)
-    points[~ok] = np.nan
-    reference = np.zeros(len(axes))
-    placed = np.isfinite(points).all(axis=1)
-    skipped = (runs["status"] == "skipped").to_numpy()
+        height = height * np.maximum(np.asarray(consistency, dtype=float), 0)
+    full, ranges = _full_sizes(runs), common_ranges(runs)
+    counts = runs.groupby([*TASK, "method"], sort=False, observed=True)["point"].nunique()
+    most = counts.groupby(level=TASK, observed=True).max()
+    skipped = (runs["status"] == "skipped").groupby(
+        [runs[key] for key in [*TASK, "method", "seed"]], observed=True
+    )
+    skipped = skipped.all()
     rows = []
-    groups = runs.groupby([*TASK, "method", "seed"], sort=False, observed=True).indices
-    for key, own in groups.items():
-        applies = not skipped[own].all()
-        volume = dominated_volume(points[own], reference) if applies else float("nan")
-        rows.append((*key, volume, int((ok[own] & ~placed[own]).sum())))
+    for key, front in seed_fronts(runs).items():
+        task = key[:2]
+        low, high = ranges.get(task, (np.nan, np.nan))
+        enough = counts[key[:3]] >= _FEW * most[task]
+        volume = float("nan")
+        if enough and not skipped[key] and (high > low or not front.size.size):
+            volume = _of_front(front, height, full[(*task, key[3])], low, high)
+        rows.append((*key, volume, 2.0**low, 2.0**high))
     index = [*TASK, "method", "seed"]
-    volumes = pd.DataFrame(rows, columns=[*index, "volume", "unplaced"])
-    counts = count_statuses(runs, index)
-    return volumes.merge(counts, on=index, validate="one_to_one")[
-        [*index, "volume", *COUNTED, "unplaced"]
-    ]
+    columns = [*index, "volume", "ratio_least", "ratio_most"]
+    volumes = pd.DataFrame(rows, columns=columns)
+    counted = count_statuses(runs, index)
+    return volumes.merge(counted, on=index, validate="one_to_one")[[*columns, *COUNTED]]
+
+
+def _of_front(front: Front, height: np.ndarray, full: float, low: float, high: float) -> float:
+    halvings = np.log2(full / front.size) if front.size.size else front.size
+    return offered_volume(halvings, height[front.positions], low, high)
+
+
+def _full_sizes(runs: pd.DataFrame) -> dict[tuple, float]:
+    """(dataset, model, seed) -> bytes of full precision."""
+    seeds = runs.groupby([*TASK, "seed"], sort=False, observed=True)["size_fp32_bytes"].first()
+    return seeds.astype(float).to_dict()

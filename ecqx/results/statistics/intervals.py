@@ -57,6 +57,27 @@ def mean_interval(values, confidence: float = CONFIDENCE) -> Interval:
     )
 
 
+class RatioInterval(NamedTuple):
+    """Geometric mean over seeds, ends of its confidence interval (NaN below two values), count."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def ratio_interval(values, confidence: float = CONFIDENCE) -> RatioInterval:
+    """Geometric mean with the t-interval of the logs, over the finite positive ones of ``values``.
+
+    For ratios, sizes and times: twice and half are equally far from one, and no end is negative.
+    """
+    values = np.asarray(values, dtype=float).ravel()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean, half, n = mean_interval(np.log(values), confidence)
+    low, middle, high = np.exp([mean - half, mean, mean + half])
+    return RatioInterval(float(middle), float(low), float(high), n)
+
+
 def bootstrap_interval(values, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of the finite ones of ``values``.
 
@@ -103,3 +124,25 @@ def aggregate(frame: pd.DataFrame, keys: Sequence[str], columns: Sequence[str]) 
         result[f"{column}_half_width"] = half_width(std[column], count[column])
         result[f"{column}_n"] = count[column]
     return pd.DataFrame(result, index=mean.index).reset_index()
+
+
+def aggregate_ratios(
+    frame: pd.DataFrame, keys: Sequence[str], columns: Sequence[str]
+) -> pd.DataFrame:
+    """As :func:`aggregate`, of the logs: for ratios, sizes and times.
+
+    The result has the keys and, per column, ``<column>_geomean``, ``<column>_low`` and
+    ``<column>_high`` (ends of the 95 % t-interval of the logs) and ``<column>_n``. Values that are
+    not above 0 are left out.
+    """
+    keys, columns = list(keys), list(columns)
+    values = frame[columns].astype(float)
+    logs = np.log(values.where(values > 0))
+    table = aggregate(pd.concat([frame[keys], logs], axis=1), keys, columns)
+    result = table[keys].copy()
+    for column in columns:
+        mean, half = table[f"{column}_mean"], table[f"{column}_half_width"]
+        result[f"{column}_geomean"] = np.exp(mean)
+        result[f"{column}_low"], result[f"{column}_high"] = np.exp(mean - half), np.exp(mean + half)
+        result[f"{column}_n"] = table[f"{column}_n"]
+    return result

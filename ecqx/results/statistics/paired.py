@@ -1,4 +1,4 @@
-"""Methods side by side at common sizes, on the seeds that they share."""
+"""Two methods side by side on the seeds that they share: at common sizes, or point by point."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pandas as pd
 
 from ecqx.results.keys import TASK
 
+ALIKE = 0.03  # how far the sizes of two points may be apart, as a share, to be paired
+
 
 @dataclass(frozen=True)
 class Readings:
@@ -18,7 +20,7 @@ class Readings:
     ----------
     seeds : ndarray, shape (s,), sorted
     ratios : ndarray, shape (r,); the common sizes as compression ratios, increasing.
-    values : ndarray, shape (s, r, m); one slice per measure; NaN where the front is undefined.
+    values : ndarray, shape (s, r, m); one slice per measure; NaN where nothing is known.
     """
 
     seeds: np.ndarray
@@ -26,8 +28,33 @@ class Readings:
     values: np.ndarray
 
 
+@dataclass(frozen=True)
+class Paired:
+    """One method minus another, seed by seed.
+
+    Attributes
+    ----------
+    by : "points" or "sizes", what was paired.
+    seeds : ndarray, shape (s,); those that both have.
+    differences : ndarray, shape (s, m); one column per measure, NaN where nothing could be paired.
+    levels : ndarray, shape (s, m); of the first method, at the same points or sizes.
+    counts : ndarray of int, shape (m,); how many points or sizes were paired.
+    ratios : ndarray, shape (m, 2); the least and the largest compression ratio among them; NaN
+        without any.
+    """
+
+    by: str
+    seeds: np.ndarray
+    differences: np.ndarray
+    levels: np.ndarray
+    counts: np.ndarray
+    ratios: np.ndarray
+
+
 def readings_of(at_ratios: pd.DataFrame, measures: list) -> dict[tuple, Readings]:
     """The frame of :func:`ecqx.results.statistics.at_ratios` as arrays.
+
+    Sizes from which a method's nearest run is more than 10 % away are left undefined.
 
     Parameters
     ----------
@@ -40,7 +67,8 @@ def readings_of(at_ratios: pd.DataFrame, measures: list) -> dict[tuple, Readings
         (dataset, model, method) -> Readings
     """
     ordered = at_ratios.sort_values([*TASK, "method", "seed", "ratio"], ignore_index=True)
-    values = ordered[measures].to_numpy(float)
+    near = ordered["near"].to_numpy(bool)[:, None]
+    values = np.where(near, ordered[measures].to_numpy(float), np.nan)
     seeds, ratios = ordered["seed"].to_numpy(), ordered["ratio"].to_numpy()
     result = {}
     groups = ordered.groupby([*TASK, "method"], sort=False, observed=True)
@@ -51,45 +79,96 @@ def readings_of(at_ratios: pd.DataFrame, measures: list) -> dict[tuple, Readings
     return result
 
 
-def common_differences(one: Readings, other: Readings) -> tuple[np.ndarray, np.ndarray]:
-    """``one`` minus ``other``, averaged over common ratios, seed by seed.
+def pair_sizes(one: Readings, other: Readings) -> Paired:
+    """``one`` minus ``other``, averaged over the sizes at which both are known for all seeds.
 
     Parameters
     ----------
     one, other : Readings, of the same task and measures.
+    """
+    seeds, own, others = np.intersect1d(one.seeds, other.seeds, return_indices=True)
+    differences = one.values[own] - other.values[others]
+    common = _known(differences)
+    return Paired(
+        "sizes", seeds, _averaged(differences, common), _averaged(one.values[own], common),
+        common.sum(axis=0), _range(one.ratios, common),
+    )  # fmt: skip
+
+
+def own_levels(one: Readings) -> Paired:
+    """A method alone, averaged over the sizes at which it is known for all seeds."""
+    common = _known(one.values)
+    levels = _averaged(one.values, common)
+    return Paired("sizes", one.seeds, np.full(levels.shape, np.nan), levels, common.sum(axis=0),
+                  _range(one.ratios, common))  # fmt: skip
+
+
+def pair_points(runs: pd.DataFrame, values: np.ndarray, method: str, other: str) -> Paired | None:
+    """``method`` minus ``other``, point by point where their sizes agree within 3 %.
+
+    A point is paired with the one of the other method that is closest in size, if they are no
+    further apart with any seed. A point of the other method may be the counterpart of several.
+
+    Parameters
+    ----------
+    runs : DataFrame, the rows of one task, as runs.csv.
+    values : ndarray, shape (len(runs), m); the measures.
+    method, other : str
 
     Returns
     -------
-    differences : ndarray, shape (s, m)
-        For the seeds that both have; NaN for a measure without a common ratio.
-    common : ndarray of bool, shape (r, m)
-        The ratios at which both are defined for all of these seeds.
+    Paired
+        None if no two points are alike in size.
     """
-    _, own, others = np.intersect1d(one.seeds, other.seeds, return_indices=True)
-    return _averaged(one.values[own] - other.values[others])
+    sizes = runs["size_bytes"].to_numpy(float)
+    usable = ((runs["status"] == "ok") & (sizes > 0)).to_numpy()
+    names, points = runs["method"].to_numpy(), runs["point"].to_numpy()
+    every = runs["seed"].to_numpy()
+    places = []
+    seeds = np.intersect1d(every[names == method], every[names == other])
+    if not seeds.size:
+        return None
+    for name in (method, other):
+        table: dict[str, np.ndarray] = {}
+        column = {seed: k for k, seed in enumerate(seeds)}
+        for row in np.flatnonzero(usable & (names == name) & np.isin(every, seeds)):
+            own = table.setdefault(points[row], np.full(len(seeds), -1))
+            own[column[every[row]]] = row
+        complete = [own for own in table.values() if (own >= 0).all()]
+        places.append(np.array(complete, dtype=int).reshape(-1, len(seeds)))
+    one, two = places
+    if not one.size or not two.size:
+        return None
+    apart = np.abs(np.log(sizes[one])[:, None] - np.log(sizes[two])[None])
+    worst = apart.max(axis=2)
+    partner = worst.argmin(axis=1)
+    kept = worst[np.arange(len(one)), partner] <= np.log1p(ALIKE)
+    if not kept.any():
+        return None
+    one, two = one[kept], two[partner[kept]]
+    own = np.swapaxes(values[one], 0, 1)  # (seed, pair, measure)
+    differences = own - np.swapaxes(values[two], 0, 1)
+    common = _known(differences)
+    ratios = (runs["size_fp32_bytes"].to_numpy(float) / sizes)[one].mean(axis=1)
+    return Paired(
+        "points", seeds, _averaged(differences, common), _averaged(own, common),
+        common.sum(axis=0), _range(ratios, common),
+    )  # fmt: skip
 
 
-def common_levels(one: Readings) -> tuple[np.ndarray, np.ndarray]:
-    """The readings averaged over the ratios at which they are defined for all seeds.
-
-    Returns
-    -------
-    levels : ndarray, shape (s, m)
-    common : ndarray of bool, shape (r, m)
-    """
-    return _averaged(one.values)
+def _known(values: np.ndarray) -> np.ndarray:
+    """Where (s, r, m) is known for all seeds, shape (r, m)."""
+    return np.isfinite(values).all(axis=0) & (len(values) > 0)
 
 
-def _averaged(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    common = np.isfinite(values).all(axis=0) & (len(values) > 0)
-    return levels_at(values, common), common
-
-
-def levels_at(values: np.ndarray, common: np.ndarray) -> np.ndarray:
-    """Mean of ``values`` (s, r, m) over the ratios that ``common`` (r, m) marks, shape (s, m).
-
-    NaN for a measure without a marked ratio, and where a marked value is undefined.
-    """
+def _averaged(values: np.ndarray, common: np.ndarray) -> np.ndarray:
+    """Mean of ``values`` (s, r, m) over what ``common`` (r, m) marks, (s, m); NaN without any."""
     counts = common.sum(axis=0)
     sums = np.where(common, values, 0.0).sum(axis=1)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _range(ratios: np.ndarray, common: np.ndarray) -> np.ndarray:
+    """The least and the largest of ``ratios`` (r,) that ``common`` (r, m) marks, (m, 2)."""
+    found = [ratios[own] for own in common.T]
+    return np.array([(own.min(), own.max()) if own.size else (np.nan, np.nan) for own in found])

@@ -1,11 +1,9 @@
 """Which operating point of a method is taken, under what it may cost in accuracy: three tables.
 
-``summary`` describes the front that each method reached: points are chosen on their mean test
-accuracy over seeds, never seed by seed, which would pick the luckiest point of each. ``smallest``
-and ``operating_points`` choose as a user would. Where runs.csv has the accuracy on validation data,
-each seed chooses its own point on it, and the interval over seeds holds the chance in that choice
-as well; otherwise they choose as the summary does. ``smallest`` takes a method's points of any bit
-width, ``operating_points`` those of each, in the layout of the ECQx paper.
+Points are chosen as a user would: each seed chooses its own point on validation data, and all
+numbers are those of the chosen points on test data, so that the interval over seeds holds the
+chance in the choice as well. ``summary`` and ``smallest`` take a method's points of any bit width,
+``operating_points`` those of each, in the layout of the ECQx paper.
 
 Source of that layout: ECQx [becking2021ecqx, section 5].
 """
@@ -14,53 +12,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from ecqx.results import rendering, statistics, style
 from ecqx.results.collected import Collected
-from ecqx.results.keys import of_task, tasks_of
+from ecqx.results.keys import of_task, require_columns, tasks_of
 from ecqx.results.rendering import method_label
 
-VALIDATION = ("accuracy_validation", "accuracy_validation_fp32")
 TOLERATED_DROP = {
     "best_accuracy": None,
     "no_degradation": 0.0,
-    "within_half_a_point": 0.005,
     "within_1_point": 0.01,
     "within_2_points": 0.02,
 }
 CRITERIA = {
     "best_accuracy": "best accuracy",
     "no_degradation": "no degradation",
-    "within_half_a_point": "within 0.5 points",
     "within_1_point": "within 1 point",
     "within_2_points": "within 2 points",
 }
-MEASURES = ("accuracy", "accuracy_change", "sparsity", "size_bytes", "compression_ratio")
+MEASURES = ("accuracy", "accuracy_change", "sparsity", "size_bytes")
+RATIO = "compression_ratio"
 REFERENCE = "full_precision"
 NONE = "none"
 _SUMMARISED = ("best_accuracy", "within_1_point", "within_2_points")
 _MEANS = [f"{name}_{part}" for name in MEASURES for part in ("mean", "half_width")]
+_MEANS += [f"{RATIO}_{part}" for part in ("geomean", "low", "high")]
+_LISTED = ("accuracy_change", "size_bytes")  # whose values are given seed by seed
 _ROUNDING = 1e-9  # a drop of exactly one point counts as within one point, whatever its last bit
-_DIGITS = 12  # of accuracies: points that differ in the rounding of their means are tied
 _NO_BITS = 999  # methods without a bit width come last
-_CHOSEN_ON = {
-    "validation": "Each seed chooses its own point on validation accuracy; all numbers are on test "
-    "data. In brackets behind a point: how many seeds chose it.",
-    "test": "Selected on test: points are chosen on the mean test accuracy over seeds, and those "
-    "with a diverged, failed, skipped or missing run are not eligible. This describes the front "
-    "that was reached, not a model tuned on validation data.",
-}
-_SUMMARY_NOTE = (
-    "Mean ± half width of the 95 % t-interval over n seeds (n/a below two seeds). Per method: the "
-    "operating point of best mean accuracy, and the smallest mean size among the points whose "
-    "mean accuracy is at most 1 or 2 percentage points below full precision of the same seeds "
-    "(none: no point qualifies). Points are chosen on the mean test accuracy: this describes the "
-    "front that was reached, it is not a model tuned on validation data. Points with a diverged, "
-    "failed, skipped or missing value are not eligible. Change: accuracy minus full precision of "
-    "the same seed. Size: the whole decodable bitstream, 1 kB = 1000 bytes; ratio: full-precision "
-    "size over it. Diverged runs: of all runs of the method on this task."
+_HOW_CHOSEN = (
+    "Each seed chooses its own point on validation data; all numbers are on test data. In brackets "
+    "behind a point: how many seeds chose it. Criteria, on validation data: best accuracy; "
+    "smallest size at no degradation (at least full precision of the same seed), and within 1 and "
+    "2 percentage points of it (none: no point of any seed qualifies). On test data a tolerated "
+    "drop may be exceeded: that is the price of choosing. Full precision is the best of many "
+    "epochs on the same validation data, which makes every tolerated drop somewhat stricter than "
+    "it reads. Change: accuracy minus full precision of the same seed. Size: the whole decodable "
+    "bitstream, 1 kB = 1000 bytes; ratio: full-precision size over it, geometric mean and 95 % "
+    "t-interval of the logs. In braces: the values of the seeds, in their order, since a choice "
+    "among few points is no measurement with normal errors. "
 )
 
 
@@ -69,14 +60,12 @@ def choose_points(
     keys: list[str],
     runs: pd.DataFrame,
     criteria: Sequence[str] = tuple(TOLERATED_DROP),
-    on_validation: bool = True,
 ) -> pd.DataFrame:
-    """The chosen points of each group and criterion.
+    """The chosen points of each group and criterion, seed by seed on validation accuracy.
 
-    Criteria: ``best_accuracy`` (ties: the smaller size), and the smallest size whose accuracy is at
-    least that of full precision of the same seed (``no_degradation``) or at most 0.005, 0.01, 0.02
-    below it (ties: the more accurate). On test, only complete points are eligible: the mean over
-    the seeds that survived would flatter.
+    Criteria: ``best_accuracy`` (ties: the smaller size), and the smallest size whose validation
+    accuracy is at least that of full precision of the same seed (``no_degradation``) or at most
+    0.01, 0.02 below it (ties: the more accurate).
 
     Parameters
     ----------
@@ -84,81 +73,68 @@ def choose_points(
     keys : list of str, columns that make a group, the task's among them.
     runs : DataFrame, ``collected.runs``, in which no key is missing.
     criteria : sequence of str
-    on_validation : bool, whether tasks with validation accuracies choose on them, seed by seed.
 
     Returns
     -------
     DataFrame
-        The keys, criterion, place (of the criterion, from 0), selected_on ("validation" or "test"),
-        points ("none", or each chosen point with its number of seeds), n (seeds with a qualifying
-        point), seeds (of the task), ``<measure>_mean`` and ``<measure>_half_width`` of accuracy,
-        accuracy_change, sparsity, size_bytes and compression_ratio over these n; runs, diverged,
-        skipped, failed (counts of the group).
+        The keys, criterion, place (of the criterion, from 0), points ("none", or each chosen point
+        with its number of seeds), n (seeds with a qualifying point), seeds (of the task),
+        ``<measure>_mean`` and ``<measure>_half_width`` of accuracy, accuracy_change, sparsity and
+        size_bytes over these n; compression_ratio as ``_geomean``, ``_low`` and ``_high``;
+        accuracy_change_values and size_bytes_values (of the seeds in their order, separated by
+        spaces); runs, diverged, skipped, failed (counts of the group).
 
     Raises
     ------
     ValueError : a column is missing, or a run occurs twice.
     """
-    runs = _scored(runs, on_validation)
+    runs = _scored(runs)
     groups = statistics.count_statuses(runs, keys)
-    rules = runs[[*statistics.TASK, "selected_on"]].drop_duplicates()
-    groups = groups.merge(rules, on=statistics.TASK, validate="many_to_one")
     parts = []
     for place, criterion in enumerate(criteria):
-        chosen = _choose(runs, TOLERATED_DROP[criterion], keys)
+        chosen = _choose(runs, TOLERATED_DROP[criterion], keys).sort_values("seed", kind="stable")
         means = statistics.aggregate(chosen, keys, MEASURES)
-        names = chosen.groupby(keys, observed=True)["point"].agg(_named)
-        means = means.merge(names.rename("points").reset_index(), on=keys)
+        ratios = statistics.aggregate_ratios(chosen, keys, [RATIO])
+        means = means.merge(ratios, on=keys, validate="one_to_one")
+        grouped = chosen.groupby(keys, observed=True)
+        means = means.merge(grouped["point"].agg(_named).rename("points").reset_index(), on=keys)
+        for name in _LISTED:
+            listed = grouped[name].agg(rendering.listed).rename(f"{name}_values")
+            means = means.merge(listed.reset_index(), on=keys)
         part = groups.merge(means, on=keys, how="left", validate="one_to_one")
         parts.append(part.assign(criterion=criterion, place=place))
     table = pd.concat(parts, ignore_index=True).rename(columns={"accuracy_n": "n"})
     table["points"] = table["points"].fillna(NONE)
     table["n"] = table["n"].fillna(0).astype(int)
     table["seeds"] = collected.seeds_of(table)
-    names = ["criterion", "place", "selected_on", "points", "n", "seeds"]
-    return table[[*keys, *names, *_MEANS, *statistics.COUNTED]]
+    names = ["criterion", "place", "points", "n", "seeds"]
+    values = [f"{name}_values" for name in _LISTED]
+    return table[[*keys, *names, *_MEANS, *values, *statistics.COUNTED]]
 
 
-def _scored(runs: pd.DataFrame, on_validation: bool) -> pd.DataFrame:
-    """``runs`` with what points are chosen by, and with ``accuracy_change``.
+def _scored(runs: pd.DataFrame) -> pd.DataFrame:
+    """The finished and the other runs, with ``accuracy_change`` and with ``score``.
 
-    That is ``score`` (accuracy minus full precision's), ``score_size`` and ``eligible``.
+    That is validation accuracy minus full precision's, NaN where there is nothing to choose.
     """
-    points = statistics.aggregate_points(runs)
-    keys = statistics.POINT
-    means = points[[*keys, "complete", "accuracy_change_mean", "size_bytes_mean"]]
-    runs = runs.assign(accuracy_change=runs["accuracy"] - runs["accuracy_fp32"])
-    runs = runs.merge(means, on=keys, how="left", validate="many_to_one")
-    # A task is chosen by one rule: a method of which only test accuracy is known compares with none
-    # that was chosen on validation.
-    ok = runs["status"] == "ok"
-    if on_validation and set(VALIDATION) <= set(runs.columns):
-        known = runs[list(VALIDATION)].notna().all(axis=1) | ~ok
-        validated = known.groupby([runs[key] for key in statistics.TASK]).transform("all")
-        score = runs[VALIDATION[0]] - runs[VALIDATION[1]]
-    else:
-        validated, score = pd.Series(False, index=runs.index), runs["accuracy_change"]
-    return runs.assign(
-        selected_on=np.where(validated, "validation", "test"),
-        score=score.where(validated, runs["accuracy_change_mean"].round(_DIGITS)),
-        score_size=runs["size_bytes"].where(validated, runs["size_bytes_mean"]),
-        eligible=np.where(validated, ok, runs["complete"]),
-    )
+    needed = [*statistics.RUN, "bits", "status", *MEASURES[2:], RATIO, "accuracy", "accuracy_fp32",
+              "accuracy_validation", "accuracy_validation_fp32"]  # fmt: skip
+    require_columns(runs, needed, "runs")
+    statistics.require_distinct_runs(runs)
+    known = (runs["status"] == "ok") & runs["accuracy"].notna() & runs["size_bytes"].notna()
+    score = runs["accuracy_validation"] - runs["accuracy_validation_fp32"]
+    change = runs["accuracy"] - runs["accuracy_fp32"]
+    return runs.assign(accuracy_change=change, score=score.where(known))
 
 
 def _choose(runs: pd.DataFrame, drop: float | None, keys: list[str]) -> pd.DataFrame:
-    """The runs of the chosen points: one point per group and seed, on test one per group."""
-    found = runs[runs["eligible"]]
-    order, ascending = ["score", "score_size", "point"], [False, True, True]
+    """The run of the chosen point per group and seed."""
+    found = runs[runs["score"].notna()]
+    order, ascending = ["score", "size_bytes", "point"], [False, True, True]
     if drop is not None:
         found = found[found["score"] >= -drop - _ROUNDING]
-        order, ascending = ["score_size", "score", "point"], [True, False, True]
-    found = found.sort_values(order, ascending=ascending)
-    by_seed = found["selected_on"] == "validation"
-    points = found.loc[~by_seed, [*keys, "point"]].drop_duplicates(keys)
-    return pd.concat(
-        [found[by_seed].drop_duplicates([*keys, "seed"]), runs.merge(points, on=[*keys, "point"])]
-    )
+        order, ascending = ["size_bytes", "score", "point"], [True, False, True]
+    return found.sort_values(order, ascending=ascending).drop_duplicates([*keys, "seed"])
 
 
 def _named(points: pd.Series) -> str:
@@ -175,11 +151,8 @@ def summary(collected: Collected) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dataset, model, method, criterion, point (``"none"`` where no point qualifies), n (seeds),
-        ``<measure>_mean`` and ``<measure>_half_width`` of accuracy, accuracy_change (both as
-        fractions), size_bytes, compression_ratio and sparsity; runs, diverged, skipped, failed
-        (counts over all points of the method). Each task opens with a row of method
-        ``"full_precision"``.
+        dataset, model, method, and what :func:`choose_points` says of each; accuracies are
+        fractions. Each task opens with a row of method ``"full_precision"``.
 
     Raises
     ------
@@ -187,24 +160,22 @@ def summary(collected: Collected) -> pd.DataFrame:
     """
     runs = collected.runs
     group = [*statistics.TASK, "method"]
-    chosen = choose_points(collected, group, runs, _SUMMARISED, on_validation=False)
-    chosen = collected.in_order(chosen, "method", "place").rename(columns={"points": "point"})
+    chosen = choose_points(collected, group, runs, _SUMMARISED)
+    chosen = collected.in_order(chosen, "method", "place").drop(columns="place")
     full = statistics.full_precision(runs).rename(columns={"accuracy_n": "n"})
-    full = full.assign(method=REFERENCE, criterion=REFERENCE, point=REFERENCE)
+    full = full.assign(method=REFERENCE, criterion=REFERENCE, points=REFERENCE)
+    full["seeds"] = collected.seeds_of(full)
     parts = []
     for task in tasks_of(runs):
         parts += [of_task(full, task), of_task(chosen, task)]
-    names = ("accuracy", "accuracy_change", "size_bytes", "compression_ratio", "sparsity")
-    means = [f"{name}_{part}" for name in names for part in ("mean", "half_width")]
-    columns = [*group, "criterion", "point", "n", *means, *statistics.COUNTED]
-    table = pd.concat(parts, ignore_index=True)[columns]
+    table = pd.concat(parts, ignore_index=True)[chosen.columns]
     # Counts stay integers beside the empty cells of the full-precision rows.
     return table.astype({name: "Int64" for name in ["n", *statistics.COUNTED]})
 
 
 def summary_document(table: pd.DataFrame) -> rendering.Document:
     """The summary for readers: a section per task, a row per method and criterion."""
-    headers = ["Method", "Operating point", "Chosen as", "Accuracy [%]", "Change [points]",
+    headers = ["Method", "Chosen as", "Operating point", "Accuracy [%]", "Change [points]",
                "Size [kB]", "Ratio [–]", "Sparsity [%]", "n", "Diverged runs"]  # fmt: skip
     sections = []
     for task in tasks_of(table):
@@ -216,28 +187,24 @@ def summary_document(table: pd.DataFrame) -> rendering.Document:
         sections.append(
             rendering.section(style.task_label(*task), headers, cells, names=3, repeated=1)
         )
-    return rendering.Document("summary", rendering.TABLES["summary"], _SUMMARY_NOTE, sections)
+    note = f"{_HOW_CHOSEN}Diverged runs: of all runs of the method on this task. "
+    return rendering.document("summary", table, note, sections)
 
 
 def _summary_cells(row: dict) -> list[str]:
-    def measure(name, factor, digits, signed=False):
-        if np.isnan(row[f"{name}_mean"]):
-            return rendering.EMPTY
-        return _measured(row, name, factor, digits, signed)
-
     reference = row["method"] == REFERENCE
     if reference:
         names = ["full precision", "", ""]
     else:
         smallest = "" if row["criterion"] == "best_accuracy" else "smallest "
-        names = [method_label(row["method"]), row["point"], smallest + CRITERIA[row["criterion"]]]
+        names = [method_label(row["method"]), smallest + CRITERIA[row["criterion"]], row["points"]]
     return [
         *names,
-        measure("accuracy", 100, 2),
-        measure("accuracy_change", 100, 2, signed=True),
-        measure("size_bytes", 1e-3, 2),
-        measure("compression_ratio", 1, 1),
-        measure("sparsity", 100, 1),
+        _measured(row, "accuracy", 100, 2),
+        rendering.EMPTY if reference else _measured(row, "accuracy_change", 100, 2, signed=True),
+        _measured(row, "size_bytes", 1e-3, 2),
+        rendering.EMPTY if reference else _ratio(row),
+        rendering.EMPTY if reference else _measured(row, "sparsity", 100, 1),
         str(row["n"]),
         "" if reference else rendering.without_result(row),
     ]
@@ -266,15 +233,7 @@ def smallest_document(table: pd.DataFrame) -> rendering.Document:
     headers = ["Method", "Chosen as", "Operating point", "Size [kB]", "Ratio [–]",
                "Change [points]"]  # fmt: skip
     sections = rendering.by_task(table, headers, _smallest_cells, names=3, repeated=1)
-    note = (
-        "The smallest of all operating points of a method, whatever their bit width, whose "
-        "accuracy is at least that of full precision of the same seed (no degradation), or at most "
-        f"0.5, 1 or 2 percentage points below it (none: no point qualifies). {_chosen_on(table)} "
-        "Change: accuracy on test data minus full precision of the same seed; a drop tolerated in "
-        "the choice may be exceeded there. Size: the whole decodable bitstream, 1 kB = 1000 bytes; "
-        "ratio: full-precision size over it. Full precision is the best of many epochs on the "
-        "same validation data, which makes every tolerated drop somewhat stricter than it reads. "
-    )
+    note = f"The smallest of a method's points, whatever their bit width. {_HOW_CHOSEN}"
     return rendering.document("smallest", table, note, sections)
 
 
@@ -283,9 +242,9 @@ def _smallest_cells(row: dict) -> list[str]:
         method_label(row["method"]),
         CRITERIA[row["criterion"]],
         row["points"],
-        _measured(row, "size_bytes", 1e-3, 2, seeds=row["seeds"]),
-        _measured(row, "compression_ratio", 1, 1),
-        _measured(row, "accuracy_change", 100, 2, signed=True),
+        _values(row, "size_bytes", 1e-3, 2, seeds=row["seeds"]),
+        _ratio(row),
+        _values(row, "accuracy_change", 100, 2, signed=True),
     ]
 
 
@@ -323,12 +282,8 @@ def operating_points_document(table: pd.DataFrame) -> rendering.Document:
             title = f"{style.task_label(*task)}, {width}"
             sections.append(rendering.section(title, headers, cells, names=3, repeated=1))
     note = (
-        f"{_chosen_on(table)} Best accuracy; smallest size at no degradation (at least full "
-        "precision of the same seed) and within 0.5, 1 and 2 percentage points of it (none: no "
-        "point qualifies); criteria that choose the same point share a row. Change: accuracy minus "
-        "full precision of the same seed. Size: the whole decodable bitstream, 1 kB = 1000 bytes; "
-        "ratio: full-precision size over it. Diverged: of all runs of the method at this bit "
-        "width. "
+        f"{_HOW_CHOSEN}Criteria that choose the same points share a row. Diverged: of all runs of "
+        "the method at this bit width. "
     )
     return rendering.document("operating_points", table, note, sections)
 
@@ -353,13 +308,9 @@ def _operating_cells(row: dict) -> list[str]:
         _measured(row, "accuracy_change", 100, 2, signed=True),
         _measured(row, "sparsity", 100, 1),
         _measured(row, "size_bytes", 1e-3, 2),
-        _measured(row, "compression_ratio", 1, 1),
+        _ratio(row),
         rendering.without_result(row),
     ]
-
-
-def _chosen_on(table: pd.DataFrame) -> str:
-    return " ".join(_CHOSEN_ON[rule] for rule in sorted(set(table["selected_on"])))
 
 
 def _measured(
@@ -375,3 +326,19 @@ def _measured(
         return rendering.EMPTY
     interval = row[f"{name}_mean"], row[f"{name}_half_width"], row["n"]
     return rendering.measure(interval, factor, digits, signed, seeds)
+
+
+def _values(
+    row: dict, name: str, factor: float, digits: int, signed: bool = False, seeds: int | None = None
+) -> str:
+    """A measure as :func:`_measured`, and its values of the seeds in braces."""
+    text = _measured(row, name, factor, digits, signed, seeds)
+    if row["n"] == 0:
+        return text
+    return f"{text} {rendering.braced(row[f'{name}_values'], factor, digits, signed)}"
+
+
+def _ratio(row: dict) -> str:
+    if row["n"] == 0:
+        return rendering.EMPTY
+    return rendering.ratio(tuple(row[f"{RATIO}_{part}"] for part in ("geomean", "low", "high")))

@@ -17,17 +17,19 @@ from ecqx.results.rendering import method_label
 
 REFERENCE = "uniform"
 NOTE = (
-    "Signed so that above 0 is better (closer to full precision, or better localised). Against "
-    "uniform training at the same size: for each seed, the measure of the maps is read off both "
-    "methods' fronts of accuracy against size, linearly in log size, at all common compression "
-    "ratios at which both are defined for every seed, and the difference is averaged over these "
-    "ratios. Against retrained: the mean of the method at the same ratios (of uniform training: "
-    "at all of its own) minus the measure of a full-precision network that was trained from "
-    "another seed: above 0, compression changes explanations less than another seed does. Maps "
-    "over all evaluated samples. Tally: measures (explainer and metric, signed maps) whose 95 % "
-    "interval of a single comparison lies above 0, below 0, or holds 0; about 1 in 20 of those "
-    "without any effect lies outside by chance. * marks differences with p < 0.05 after Holm's "
-    "correction for all measures and methods of the task (paired t-test). "
+    "Exploratory, except for what the table of planned contrasts holds. Signed so that above 0 is "
+    "better (closer to full precision, or better localised). Against uniform training at the same "
+    "size: operating points are paired whose sizes agree within 3 % with every seed; where a "
+    "method has no such pair, the measure of the maps is read through all runs of both methods, "
+    "linearly in log size, at all compression ratios to which both have a run within 10 % for "
+    "every seed (R40 series), and the difference is averaged (by: points or sizes). Against "
+    "retrained: the mean of the method at the same points or sizes (of uniform training: at all of "
+    "its own) minus the measure of a full-precision network that was trained from a seed of its "
+    "own: above 0, compression changes explanations less than another seed does. Maps over all "
+    "evaluated samples. Tally: measures (explainer and metric, signed maps) whose 95 % interval of "
+    "a single comparison lies above 0, below 0, or holds 0; about 1 in 20 of those without any "
+    "effect lies outside by chance. * marks differences with p < 0.05 after Holm's correction for "
+    "all measures of signed maps and methods of the task (paired t-test). "
 )
 
 
@@ -37,13 +39,13 @@ def build(collected: Collected) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dataset, model, method, explainer, metric, signed; ratios, ratio_least, ratio_most (those
-        common with uniform; for uniform itself, and without it, those of the method);
+        dataset, model, method, explainer, metric, signed; paired ("points" or "sizes"), count (of
+        them), ratio_least, ratio_most (for uniform itself, and without it, those of the method);
         difference_mean, difference_half_width, n (method minus uniform; n is 0 for uniform itself);
-        d_z, p_t, p_t_holm (over the task); accuracy_difference_mean and _half_width at the same
-        ratios; retrained_difference_mean, _half_width and retrained_n (method minus retrained, at
-        the same ratios); seeds (of the task). Differences of measures of which less is better have
-        their sign changed: above 0 is better everywhere.
+        d_z, p_t, p_t_holm (over the task, of signed maps alone); accuracy_difference_mean and
+        _half_width at the same sizes; retrained_difference_mean, _half_width and retrained_n
+        (method minus retrained, at the same sizes); seeds (of the task). Differences of measures
+        of which less is better have their sign changed: above 0 is better everywhere.
 
     Raises
     ------
@@ -52,34 +54,36 @@ def build(collected: Collected) -> pd.DataFrame:
     measures = list(collected.measures.columns)
     turned = lower_is_better()
     signs = [-1.0 if metric in turned else 1.0 for _, metric, _ in measures]
-    readings = statistics.readings_of(collected.at_ratios, [*measures, "accuracy"])
+    runs = collected.runs
+    columns = [*measures, "accuracy"]
+    readings = statistics.readings_of(collected.measures_at_ratios, columns)
+    values = np.column_stack([collected.measures.to_numpy(float), runs["accuracy"].astype(float)])
     anchors = collected.anchors.set_index(
         [*statistics.TASK, "explainer", "metric", "signed", "seed"]
     )
     retrained = anchors["retrained"].to_dict()
     rows = []
-    for task in tasks_of(collected.runs):
-        here = {key[2]: value for key, value in readings.items() if key[:2] == task}
-        applies = np.any([~np.isnan(own.values).all(axis=(0, 1)) for own in here.values()], axis=0)
+    for task in tasks_of(runs):
+        here = {key[2]: own for key, own in readings.items() if key[:2] == task}
+        places = np.flatnonzero((runs["dataset"] == task[0]) & (runs["model"] == task[1]))
+        applies = np.isfinite(values[places]).any(axis=0)
         first = len(rows)
         for method in style.method_order(here):
-            own = here[method]
-            differences, common = _against_uniform(own, None if method == REFERENCE else here)
-            accuracy = statistics.mean_interval(differences[:, -1])
-            levels = statistics.levels_at(own.values, common)
+            paired = _against_uniform(runs.iloc[places], values[places], here, method)
+            accuracy = statistics.mean_interval(paired.differences[:, -1])
             for place in np.flatnonzero(applies[:-1]):
                 measure, sign = measures[place], signs[place]
-                ratios = own.ratios[common[:, place]]
-                compared = statistics.compare_pairs(sign * differences[:, place])
-                anchor = [retrained.get((*task, *measure, seed), np.nan) for seed in own.seeds]
-                against_anchor = statistics.mean_interval(sign * (levels[:, place] - anchor))
+                compared = statistics.compare_pairs(sign * paired.differences[:, place])
+                anchor = [retrained.get((*task, *measure, seed), np.nan) for seed in paired.seeds]
+                against_anchor = statistics.mean_interval(sign * (paired.levels[:, place] - anchor))
                 rows.append(
                     {
                         "dataset": task[0], "model": task[1], "method": method,
                         "explainer": measure[0], "metric": measure[1], "signed": measure[2],
-                        "ratios": len(ratios),
-                        "ratio_least": ratios.min() if ratios.size else np.nan,
-                        "ratio_most": ratios.max() if ratios.size else np.nan,
+                        "paired": paired.by,
+                        "count": paired.counts[place],
+                        "ratio_least": paired.ratios[place, 0],
+                        "ratio_most": paired.ratios[place, 1],
                         "difference_mean": compared.mean,
                         "difference_half_width": compared.half_width,
                         "n": compared.n,
@@ -93,10 +97,11 @@ def build(collected: Collected) -> pd.DataFrame:
                         "seeds": collected.seeds[task],
                     }
                 )  # fmt: skip
-        adjusted = statistics.holm([row["p_t"] for row in rows[first:]])
-        for row, value in zip(rows[first:], adjusted, strict=True):
+        # absolute maps are the signed ones again: they would count every measure twice
+        own = [row["p_t"] if row["signed"] else np.nan for row in rows[first:]]
+        for row, value in zip(rows[first:], statistics.holm(own), strict=True):
             row["p_t_holm"] = value
-    columns = [*statistics.TASK, "method", "explainer", "metric", "signed", "ratios",
+    columns = [*statistics.TASK, "method", "explainer", "metric", "signed", "paired", "count",
                "ratio_least", "ratio_most", "difference_mean", "difference_half_width", "n", "d_z",
                "p_t", "p_t_holm", "accuracy_difference_mean", "accuracy_difference_half_width",
                "retrained_difference_mean", "retrained_difference_half_width", "retrained_n",
@@ -108,17 +113,13 @@ def build(collected: Collected) -> pd.DataFrame:
 
 
 def _against_uniform(
-    own: statistics.Readings, here: dict[str, statistics.Readings] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Differences to uniform and the common ratios.
-
-    Undefined differences, and the method's own ratios, for uniform itself (``here`` is None) and
-    where uniform was not run.
-    """
-    if here is not None and REFERENCE in here:
-        return statistics.common_differences(own, here[REFERENCE])
-    levels, common = statistics.common_levels(own)
-    return np.full(levels.shape, np.nan), common
+    runs: pd.DataFrame, values: np.ndarray, here: dict[str, statistics.Readings], method: str
+) -> statistics.Paired:
+    """The method minus uniform; without differences for uniform itself and without it."""
+    if method == REFERENCE or REFERENCE not in here:
+        return statistics.own_levels(here[method])
+    by_point = statistics.pair_points(runs, values, method, REFERENCE)
+    return by_point or statistics.pair_sizes(here[method], here[REFERENCE])
 
 
 def tally(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,7 @@
-"""Every two methods against each other: accuracy at the same size, on the same seeds."""
+"""Every two methods against each other: accuracy at the same size, on the same seeds.
+
+Exploratory: what was planned is in :mod:`ecqx.results.tables.contrasts`.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ from ecqx.results.keys import tasks_of
 from ecqx.results.rendering import method_label
 
 NOTE = (
-    "Difference in test accuracy at the same size, first method minus second: for each seed read "
-    "off both fronts at all common compression ratios at which both are defined for every seed "
-    "(the R10 series, equal steps in log size), and averaged over these ratios. Pairs without a "
-    "common ratio cannot be compared (0 ratios). d_z: mean over standard deviation of the "
+    "Exploratory: every pair of methods, whether or not a question was asked of it beforehand; the "
+    "planned contrasts are in a table of their own. Difference in test accuracy at the same size, "
+    "first method minus second: for each seed read along both fronts, which are chosen on "
+    "validation data, at all compression ratios to which both have a run within 10 % for every "
+    "seed (the R40 series, equal steps in log size), and averaged over these ratios. Pairs without "
+    "such a ratio cannot be compared (0 ratios). d_z: mean over standard deviation of the "
     "differences between seeds. p: paired t-test, two-sided; Holm: the same, adjusted for all "
     "pairs of the task (Holm 1979). With three seeds the t-test needs |d_z| > 2.5 for p < 0.05 "
     "and rests on normally distributed differences; Wilcoxon's signed-rank test cannot fall below "
@@ -42,18 +47,16 @@ def build(collected: Collected) -> pd.DataFrame:
         methods = style.method_order(key[2] for key in readings if key[:2] == task)
         first = len(rows)
         for method, other in itertools.combinations(methods, 2):
-            own = readings[(*task, method)]
-            differences, common = statistics.common_differences(own, readings[(*task, other)])
-            ratios = own.ratios[common[:, 0]]
-            compared = statistics.compare_pairs(differences)
+            paired = statistics.pair_sizes(readings[(*task, method)], readings[(*task, other)])
+            compared = statistics.compare_pairs(paired.differences)
             rows.append(
                 dict(zip(statistics.TASK, task, strict=True))
                 | {
                     "method": method,
                     "other": other,
-                    "ratios": len(ratios),
-                    "ratio_least": ratios.min() if ratios.size else np.nan,
-                    "ratio_most": ratios.max() if ratios.size else np.nan,
+                    "ratios": paired.counts[0],
+                    "ratio_least": paired.ratios[0, 0],
+                    "ratio_most": paired.ratios[0, 1],
                     "difference_mean": compared.mean,
                     "difference_half_width": compared.half_width,
                     "n": compared.n,

@@ -14,7 +14,8 @@ _MEASURES = ("train_s", "peak_memory_bytes")
 NOTE = (
     "Seconds of processor time (on a GPU: of the clock) and peak memory of one compression: the "
     "median over the finished runs of a seed, since the first run of a job loads libraries, and "
-    "its ratio to uniform training of the same task and seed. The ratio is paired by seed; n/a "
+    "its ratio to uniform training of the same task and seed. The ratio is paired by seed, and "
+    "given as geometric mean and 95 % t-interval of the logs; n/a "
     "where uniform training was not run or the quantity was not recorded. Caches are shared with "
     "other jobs: ratios are more dependable than seconds. 1 MB = 10^6 bytes. Diverged: not in "
     "the medians, since they stop early. "
@@ -27,10 +28,10 @@ def build(collected: Collected) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dataset, model, method; train_s, train_s_ratio, peak_memory_bytes and
-        peak_memory_bytes_ratio (to ``uniform`` of the same seed) as ``_mean``, ``_half_width``
-        and ``_n`` (seeds); seeds (of the task); runs, diverged, skipped, failed. Memory is NaN
-        where runs.csv does not have it.
+        dataset, model, method; train_s and peak_memory_bytes as ``_mean``, ``_half_width`` and
+        ``_n`` (seeds); train_s_ratio and peak_memory_bytes_ratio (to ``uniform`` of the same seed)
+        as ``_geomean``, ``_low``, ``_high`` and ``_n``; seeds (of the task); runs, diverged,
+        skipped, failed. Memory is NaN where runs.csv does not have it.
     """
     runs = collected.runs
     statistics.require_columns(runs, [*statistics.RUN, "status", "train_s"], "runs")
@@ -52,8 +53,9 @@ def build(collected: Collected) -> pd.DataFrame:
     for name in _MEASURES:
         paired[f"{name}_ratio"] = paired[name] / paired[f"{name}_reference"]
     keys = [*statistics.TASK, "method"]
-    columns = [column for name in _MEASURES for column in (name, f"{name}_ratio")]
-    table = statistics.aggregate(paired, keys, columns)
+    table = statistics.aggregate(paired, keys, _MEASURES)
+    ratios = statistics.aggregate_ratios(paired, keys, [f"{name}_ratio" for name in _MEASURES])
+    table = table.merge(ratios, on=keys, validate="one_to_one")
     table["seeds"] = collected.seeds_of(table)
     counts = statistics.count_statuses(runs, keys)
     return collected.in_order(table.merge(counts, on=keys, validate="one_to_one"), "method")
@@ -72,12 +74,16 @@ def _cells(row: dict) -> list[str]:
         interval = tuple(row[f"{name}_{part}"] for part in ("mean", "half_width", "n"))
         return rendering.measure(interval, factor, digits, seeds=row["seeds"])
 
+    def ratio(name):
+        interval = tuple(row[f"{name}_ratio_{part}"] for part in ("geomean", "low", "high"))
+        return rendering.ratio(interval, digits=2)
+
     return [
         method_label(row["method"]),
         measure("train_s"),
-        measure("train_s_ratio"),
+        ratio("train_s"),
         measure("peak_memory_bytes", 1e-6, 1),
-        measure("peak_memory_bytes_ratio"),
+        ratio("peak_memory_bytes"),
         str(row["runs"]),
         rendering.without_result(row),
     ]

@@ -11,10 +11,11 @@ from ecqx.results.rendering import method_label
 
 NOTE = (
     "Test accuracy [%] at common compression ratios (full-precision size over the size of the "
-    "whole bitstream; the R10 series of preferred numbers), read off the front of each seed: "
-    "linear in accuracy over log size between the runs that no other run of the method dominates, "
-    "level from the most accurate run to the largest measured. Outside of what was measured a "
-    "front is undefined (n/a): nothing is extrapolated. "
+    "whole bitstream; the R10 series of preferred numbers), read along the front of each seed: "
+    "linear over log size between the runs that no other run of the method dominates on "
+    "validation data, level from the last of them to the largest measured. Outside of what was "
+    "measured a front is undefined (n/a): nothing is extrapolated. In brackets: no run within 10 % "
+    "of that size for some seed, read from runs further away; methods are not compared there. "
 )
 
 
@@ -25,12 +26,19 @@ def build(collected: Collected) -> pd.DataFrame:
     -------
     DataFrame
         dataset, model, ratio, size_bytes (full-precision size over ratio), method; accuracy and
-        accuracy_change as ``_mean``, ``_half_width`` and ``_n``; seeds (of the task). Ratios at
-        which at least one method is defined.
+        accuracy_change as ``_mean``, ``_half_width`` and ``_n``; near (whether every seed with an
+        accuracy has a run within 10 % of the size); seeds (of the task). Ratios at which at least
+        one method is defined.
     """
     keys = [*statistics.TASK, "ratio", "method"]
     values = ["accuracy", "accuracy_change"]
-    table = statistics.aggregate(collected.at_ratios, keys, values)
+    at_ratios = collected.at_ratios
+    at_ratios = at_ratios[at_ratios["ratio"].isin(statistics.COARSE_RATIOS)]
+    table = statistics.aggregate(at_ratios, keys, values)
+    defined = at_ratios[at_ratios["accuracy"].notna()]
+    near = defined.groupby(keys, observed=True)["near"].all().reset_index()
+    table = table.merge(near, on=keys, how="left")
+    table["near"] = table["near"].eq(True)
     full = collected.runs.groupby(statistics.TASK, sort=False, observed=True)["size_fp32_bytes"]
     tasks = pd.MultiIndex.from_frame(table[statistics.TASK])
     table.insert(3, "size_bytes", full.first().loc[tasks].to_numpy() / table["ratio"])
@@ -58,4 +66,5 @@ def document(table: pd.DataFrame) -> rendering.Document:
 
 def _cell(row: pd.Series) -> str:
     interval = row["accuracy_mean"], row["accuracy_half_width"], row["accuracy_n"]
-    return rendering.measure(interval, 100, 1, seeds=row["seeds"])
+    text = rendering.measure(interval, 100, 1, seeds=row["seeds"])
+    return text if row["near"] or not row["accuracy_n"] else f"({text})"

@@ -52,8 +52,8 @@ def build(collected: Collected) -> pd.DataFrame:
         dataset, model, compression (the method without matching), with_matching (the method), point
         (of the method with matching), explainer; per metric (auc, pointing_game)
         ``<metric>_full``, ``<metric>_without``, ``<metric>_with`` and ``<metric>_difference``, and
-        accuracy_without, accuracy_with, accuracy_difference, size_ratio, each as ``_mean``,
-        ``_half_width`` and ``_n``; seeds (of the task).
+        accuracy_without, accuracy_with, accuracy_difference, each as ``_mean``, ``_half_width`` and
+        ``_n``; size_ratio as ``_geomean``, ``_low``, ``_high`` and ``_n``; seeds (of the task).
 
     Raises
     ------
@@ -100,8 +100,10 @@ def build(collected: Collected) -> pd.DataFrame:
     keys = [*statistics.TASK, "compression", "with_matching", "order", "point", "explainer"]
     values = [f"{metric}_{side}" for metric in METRICS
               for side in ("full", "without", "with", "difference")]  # fmt: skip
-    values += ["accuracy_without", "accuracy_with", "accuracy_difference", "size_ratio"]
+    values += ["accuracy_without", "accuracy_with", "accuracy_difference"]
     result = statistics.aggregate(table, keys, values)
+    ratios = statistics.aggregate_ratios(table, keys, ["size_ratio"])
+    result = result.merge(ratios, on=keys, validate="one_to_one")
     result["seeds"] = collected.seeds_of(result)
     result = result.rename(columns={"with_matching": "method"})
     result = collected.in_order(result, "method", "order", "explainer")
@@ -175,6 +177,6 @@ def _cells(row: dict) -> list[str]:
         cells.append(rendering.measure(interval, 1, 3, signed=True, seeds=row["seeds"]))
     accuracy = tuple(row[f"accuracy_difference_{part}"] for part in ("mean", "half_width", "n"))
     cells.append(rendering.measure(accuracy, 100, 2, signed=True))
-    cells.append(rendering.number(row["size_ratio_mean"], digits=3))
+    cells.append(rendering.number(row["size_ratio_geomean"], digits=3))
     cells.append(str(row["accuracy_difference_n"]))
     return cells

@@ -49,7 +49,7 @@ _ECQX_SCOPE = (
 )
 PUBLISHED = tuple(
     Published("ecqx", "compression_ratio", criterion, 103.0, VERIFIED, _ECQX, _ECQX_SCOPE)
-    for criterion in ("no_degradation", "within_half_a_point", "within_1_point", "within_2_points")
+    for criterion in ("no_degradation", "within_1_point", "within_2_points")
 )
 NOTE = (
     "The smallest network of the method, chosen as in that table, beside what was published; none: "
@@ -68,7 +68,7 @@ def build(collected: Collected, published: tuple[Published, ...] = PUBLISHED) ->
     DataFrame
         method, criterion, quantity, published, status, source, scope; dataset, model, points,
         variant (the method here, with what differs from the published settings),
-        measured_mean, measured_half_width, n, seeds (missing where no point qualifies).
+        measured_geomean, measured_low, measured_high, n, seeds (missing where no point qualifies).
 
     Raises
     ------
@@ -83,10 +83,10 @@ def build(collected: Collected, published: tuple[Published, ...] = PUBLISHED) ->
             rows.append(
                 entry._asdict()
                 | {name: found[name] for name in (*statistics.TASK, "points", "n", "seeds")}
+                | {"variant": found["method"]}
                 | {
-                    "variant": found["method"],
-                    "measured_mean": found[f"{entry.quantity}_mean"],
-                    "measured_half_width": found[f"{entry.quantity}_half_width"],
+                    f"measured_{part}": found[f"{entry.quantity}_{part}"]
+                    for part in ("geomean", "low", "high")
                 }
             )
     if not rows:
@@ -108,7 +108,7 @@ def document(table: pd.DataFrame) -> rendering.Document:
 
 
 def _cells(row: dict) -> list[str]:
-    measured = row["measured_mean"], row["measured_half_width"], row["n"]
+    measured = tuple(row[f"measured_{part}"] for part in ("geomean", "low", "high"))
     unverified = "" if row["status"] == VERIFIED else " (?)"
     return [
         CRITERIA[row["criterion"]],
@@ -117,5 +117,7 @@ def _cells(row: dict) -> list[str]:
         style.task_label(row["dataset"], row["model"]),
         method_label(row["variant"]),
         row["points"],
-        rendering.measure(measured, 1, 1, seeds=row["seeds"]),
+        rendering.ratio(measured, missing=(row["n"], row["seeds"]))
+        if row["n"]
+        else rendering.EMPTY,
     ]

@@ -200,7 +200,7 @@ def test_bad_tables_are_refused(runs, attributions):
     with pytest.raises(ValueError, match="runs: occurs twice: digits/residual_cnn/"):
         page.render(pd.concat([runs, runs.iloc[:1]]), attributions)
     network = attributions[attributions["method"] == "ecqx"].iloc[:1]
-    with pytest.raises(ValueError, match="attributions: occurs twice: .*/ecqx/.*/cosine/all/True"):
+    with pytest.raises(ValueError, match="attributions: occurs twice: .*/ecqx/.*/pearson/all/True"):
         page.render(runs, pd.concat([attributions, network]))
 
 

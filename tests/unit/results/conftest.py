@@ -24,6 +24,8 @@ _SHRINK = {"uniform_ptq": 0.95, "ecq": 0.75, "ecqx": 0.62, "wcam": 1.02, "nncode
 _LOSS = {"uniform_ptq": 4.0, "uniform": 1.2, "ecqx": 0.8, "wcam": 1.1, "nncodec": 1.6}
 _HARM = {"uniform_ptq": 1.3, "ecq": 1.1, "ecqx": 0.9, "wcam": 0.6}
 
+UNTRAINED = ("uniform_ptq", "nncodec")
+
 
 def _strength(params, step):
     """0 (harmless) to 1 (collapse)."""
@@ -48,6 +50,7 @@ def make_runs(tasks=None, methods=None, seeds=(0, 1, 2), diverged=(), extra=None
                     lost = _LOSS.get(method, 1.0) * strength**6
                     accuracy = 1 / classes + (reference - 1 / classes) * np.exp(-lost)
                     accuracy = min(1.0, accuracy + noise * (1 + 8 * strength**6) * rng.normal())
+                    validation = min(1.0, accuracy + noise * rng.normal())
                     ratio = 5 * np.exp(3.2 * strength) / _SHRINK.get(method, 1.0)
                     ratio *= 1 + 0.02 * rng.normal()
                     status = "diverged" if (dataset, method, step, seed) in diverged else "ok"
@@ -59,6 +62,9 @@ def make_runs(tasks=None, methods=None, seeds=(0, 1, 2), diverged=(), extra=None
                             "status": status,
                             "accuracy": accuracy if ok else np.nan,
                             "accuracy_fp32": reference,
+                            "accuracy_validation": validation if ok else np.nan,
+                            "accuracy_validation_fp32": reference + 0.002,
+                            "epoch": 1.0 if ok and method not in UNTRAINED else np.nan,
                             "size_bytes": round(size32 / ratio) if ok else np.nan,
                             "size_fp32_bytes": size32,
                             "compression_ratio": size32 / round(size32 / ratio) if ok else np.nan,
@@ -90,7 +96,7 @@ def make_attributions(runs):
 
     def values(level, masks):
         result = {
-            "cosine": level, "spearman": level * 0.95 if level < 1 else 1.0,
+            "pearson": level**1.1, "cosine": level, "spearman": level * 0.95 if level < 1 else 1.0,
             "ssim": level**1.5, "topk_iou": level**2,
         }  # fmt: skip
         if masks:

@@ -22,6 +22,7 @@ def table(accuracy, sizes=None, seeds=(0, 1, 2), lams=(0.1, 0.2, 0.4)):
                 "bits": 4,
                 "status": "ok",
                 "accuracy": accuracy(source, lam, seed),
+                "accuracy_validation": accuracy(source, lam, seed),
                 "size_bytes": size,
                 "p_lam": lam,
                 "p_relevance": source if source else np.nan,
@@ -48,7 +49,7 @@ def test_differences_are_paired_by_seed():
     assert row["accuracy_difference_n"] == 3
     row = cell(found, "none (ECQ)", 0.2)
     assert row["accuracy_difference_mean"] == pytest.approx(-0.01)
-    assert row["size_ratio_mean"] == 1
+    assert row["size_ratio_geomean"] == 1
 
 
 def test_matched_sizes_take_out_what_size_explains():
@@ -62,7 +63,7 @@ def test_matched_sizes_take_out_what_size_explains():
     row = cell(found, "shuffled", 0.2)
     assert row["accuracy_difference_mean"] == pytest.approx(0.1 * np.log(1.1))
     assert row["matched_difference_mean"] == pytest.approx(0, abs=1e-12)
-    assert row["size_ratio_mean"] == pytest.approx(1.1)
+    assert row["size_ratio_geomean"] == pytest.approx(1.1)
     beyond = cell(found, "shuffled", 0.1)  # larger than any of the control: nothing to read off
     assert np.isnan(beyond["matched_difference_mean"]) and beyond["matched_difference_n"] == 0
 

@@ -8,6 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.weightstats import DescrStatsW
 
 from ecqx.results import statistics
 
@@ -278,46 +280,33 @@ def test_holm_refuses_what_is_no_p_value():
         statistics.holm([0.5, 1.5])
 
 
-def volume_of_union(boxes):
-    """Inclusion and exclusion over the boxes between the origin and each point."""
+halving = st.floats(0, 8, allow_nan=False)
+
+
+@given(
+    st.lists(st.tuples(halving, st.floats(-1, 2)), max_size=6, unique_by=lambda pair: pair[0]),
+    halving,
+    halving,
+)
+def test_offered_volume_is_that_of_a_fine_sum(pairs, low, high):
+    """At every place the run just below that size counts: a slow integral of that."""
+    pairs = sorted(pairs, reverse=True)
+    halvings, heights = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    edges = np.linspace(low, max(low, high), 4001)
     total = 0.0
-    for count in range(1, len(boxes) + 1):
-        for chosen in itertools.combinations(boxes, count):
-            total += (-1) ** (count + 1) * np.prod(np.min(chosen, axis=0))
-    return total
+    for place in (edges[1:] + edges[:-1]) / 2:
+        offered = [height for at, height in pairs if at >= place]
+        total += max(offered[-1], 0) * (edges[1] - edges[0]) if offered else 0
+    found = statistics.offered_volume(halvings, heights, low, high)
+    assert found == pytest.approx(total, abs=0.05)
 
 
-small = st.floats(-2, 4, allow_nan=False).map(lambda value: round(value, 2))
-
-
-@given(st.integers(2, 3).flatmap(lambda d: st.lists(st.tuples(*[small] * d), max_size=6)))
-def test_dominated_volume_is_that_of_inclusion_and_exclusion(points):
-    dimensions = len(points[0]) if points else 2
-    reference = np.full(dimensions, 0.5)
-    boxes = [np.array(point) - reference for point in points]
-    boxes = [box for box in boxes if (box > 0).all()]
-    expected = volume_of_union(boxes)
-    found = statistics.dominated_volume(points, reference)
-    assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
-
-
-def test_dominated_volume_is_that_of_random_shots():
-    rng = np.random.default_rng(0)
-    points = rng.random((30, 3))
-    shots = rng.random((40_000, 3))
-    hit = (shots[:, None, :] <= points[None]).all(axis=2).any(axis=1).mean()
-    found = statistics.dominated_volume(points, [0, 0, 0])
-    assert found == pytest.approx(hit, abs=4 * np.sqrt(hit * (1 - hit) / len(shots)))
-
-
-def test_dominated_volume_by_hand():
-    # two boxes of 2 x 1 and 1 x 3 that share 1 x 1
-    assert statistics.dominated_volume([(2, 1), (1, 3), (1, 1)], (0, 0)) == 4
-    assert statistics.dominated_volume([(2, 1, 5), (1, 3, 2)], (0, 0, 0)) == 10 + 6 - 2
-    assert statistics.dominated_volume([(2, 1), (math.nan, 9), (-1, 9)], (0, 0)) == 2
-    assert statistics.dominated_volume([], (0, 0)) == 0
-    with pytest.raises(ValueError, match="reference: shape"):
-        statistics.dominated_volume([(1,)], (0,))
+def test_offered_volume_by_hand():
+    # from 0 to 1 the larger run, from there to 2 the smaller one, nothing beyond
+    assert statistics.offered_volume([2, 1], [0.5, 0.8], 0, 4) == pytest.approx(0.8 + 0.5)
+    assert statistics.offered_volume([2, 1], [0.5, math.nan], 0, 4) == pytest.approx(0.5)
+    assert statistics.offered_volume([2, 1], [0.5, 0.8], 2, 2) == 0
+    assert statistics.offered_volume([], [], 0, 4) == 0
 
 
 def volume_frame():
@@ -333,33 +322,63 @@ def volume_frame():
         rows.append(
             {"dataset": "d", "model": "m", "method": method, "point": point, "seed": 0,
              "status": status, "accuracy": accuracy, "accuracy_fp32": 0.9, "size_bytes": size,
+             "accuracy_validation": accuracy,
              "size_fp32_bytes": 1000}
         )  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def test_seed_volumes_by_hand():
-    volumes = statistics.seed_volumes(volume_frame()).set_index("method")
-    assert volumes.loc["a", "volume"] == pytest.approx(2 * 1 + 1 * 0.5)
+    frame = volume_frame()
+    volumes = statistics.seed_volumes(frame).set_index("method")
+    # the range of the only method with runs: 2 to log2(100) halvings
+    assert volumes.loc["a", ["ratio_least", "ratio_most"]].tolist() == pytest.approx([4, 100])
+    # between 2 and 3 halvings the run of 125 bytes is offered, below it that below the reference
+    assert volumes.loc["a", "volume"] == pytest.approx(1 * 0.5)
     assert volumes.loc["b", "volume"] == 0 and volumes.loc["b", "diverged"] == 2
     assert math.isnan(volumes.loc["c", "volume"]) and volumes.loc["c", "skipped"] == 1
-    with_maps = statistics.seed_volumes(volume_frame(), [0.5, 0.25, 1, 0, 0, 0])
-    # the second run adds 1 x 0.5 x 0.25, the first has 2 x 1 x 0.5
-    assert with_maps["volume"].iloc[0] == pytest.approx(1 + 0.125)
-    unplaced = statistics.seed_volumes(volume_frame(), [0.5, math.nan, 1, 0, 0, 0]).iloc[0]
-    assert unplaced["unplaced"] == 1 and unplaced["volume"] == pytest.approx(1)
+    with_maps = statistics.seed_volumes(frame, [0.5, 0.25, 1, 0, 0, 0])
+    assert with_maps["volume"].iloc[0] == pytest.approx(0.125)
+
+
+def test_volumes_are_of_what_validation_would_have_offered():
+    """A run that is best on test data alone is offered at no size."""
+    frame = volume_frame()
+    lucky = frame.iloc[[1]].assign(
+        point="p~9", accuracy=0.9, accuracy_validation=0.1, size_bytes=130
+    )
+    volumes = statistics.seed_volumes(pd.concat([frame, lucky], ignore_index=True))
+    assert volumes["volume"].iloc[0] == pytest.approx(0.5)
+
+
+def test_volumes_take_the_range_that_all_cover():
+    rows = []
+    for method, sizes in (("a", (500, 125)), ("b", (250, 62.5)), ("few", (250,))):
+        rows += [
+            volume_frame().iloc[0].to_dict() | {"method": method, "point": f"p~{size}",
+                                                "size_bytes": size}
+            for size in sizes
+        ]  # fmt: skip
+    assert statistics.common_ranges(pd.DataFrame(rows)) == {("d", "m"): (2, 2)}  # few has half
+    rows += [rows[0] | {"point": f"p~{size}", "size_bytes": size} for size in (400, 200)]
+    frame = pd.DataFrame(rows)
+    assert statistics.common_ranges(frame) == {("d", "m"): (2, 3)}
+    volumes = statistics.seed_volumes(frame).set_index("method")["volume"]
+    assert volumes["a"] == volumes["b"] == 1 and math.isnan(volumes["few"])
 
 
 def test_front_is_read_in_log_size_and_never_beyond_what_was_measured():
-    # 0.7 at 300 is dominated; the largest run is less accurate than the one at 400
+    # 0.7 at 450 is dominated; the largest run is less accurate than the one at 400
     front = statistics.Front.of([0.5, 0.9, 0.7, 0.85, math.nan], [100, 400, 450, 1600, 10])
-    assert front.size.tolist() == [100, 400] and front.largest == 1600
+    assert front.size.tolist() == [100, 400] and front.measured.tolist() == [100, 400, 450, 1600]
     assert front.positions.tolist() == [0, 1]
-    found = front.accuracy_at([99, 100, 200, 400, 1000, 1600, 1601])
+    found = front.read(front.validation, [99, 100, 200, 400, 1000, 1600, 1601])
     np.testing.assert_allclose(found, [np.nan, 0.5, 0.7, 0.9, 0.9, 0.9, np.nan])
     np.testing.assert_allclose(
         front.size_at([0.4, 0.5, 0.7, 0.9, 0.91]), [np.nan, 100, 200, 400, np.nan]
     )
+    near = front.near([90, 91, 110, 111, 450, 500, 1500])
+    assert near.tolist() == [False, True, True, False, True, False, True]
 
 
 def test_front_reads_other_values_and_keeps_their_gaps_apart():
@@ -370,7 +389,8 @@ def test_front_reads_other_values_and_keeps_their_gaps_apart():
 
 def test_empty_front_is_undefined_everywhere():
     front = statistics.Front.of([math.nan], [100])
-    assert np.isnan(front.accuracy_at([100])).all() and np.isnan(front.size_at([0.5])).all()
+    assert np.isnan(front.read([], [100])).all() and np.isnan(front.size_at([0.5])).all()
+    assert not front.near([100]).any()
 
 
 @given(
@@ -378,8 +398,8 @@ def test_empty_front_is_undefined_everywhere():
     st.floats(1, 1e6),
 )
 def test_front_agrees_with_a_slow_reading(points, size):
-    accuracy, sizes = np.array(points).T
-    front = statistics.Front.of(accuracy, sizes)
+    validation, sizes = np.array(points).T
+    front = statistics.Front.of(validation, sizes)
     efficient = sorted(
         {
             (s, a)
@@ -387,10 +407,12 @@ def test_front_agrees_with_a_slow_reading(points, size):
             if not any((b >= a and t <= s) and (b > a or t < s) for b, t in points)
         }
     )
-    assert list(zip(front.size, front.accuracy, strict=True)) == efficient
-    (found,) = front.accuracy_at([size])
+    assert list(zip(front.size, front.validation, strict=True)) == efficient
+    (found,) = front.read(front.validation, [size])
     inside = efficient[0][0] <= size <= sizes.max()
     assert math.isnan(found) == (not inside)
+    (near,) = front.near([size])
+    assert near == any(abs(math.log(size / s)) <= math.log(1.1) for s in sizes)
     assume(inside)
     smaller = max(pair for pair in efficient if pair[0] <= size)
     larger = [pair for pair in efficient if pair[0] > size]
@@ -403,10 +425,20 @@ def test_front_agrees_with_a_slow_reading(points, size):
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
+def test_curves_go_through_every_run(runs):
+    curves = statistics.seed_curves(runs)
+    own = runs[(runs["dataset"] == "digits") & (runs["seed"] == 0)]
+    own = own[(own["method"] == "ecq")]
+    curve = curves["digits", "residual_cnn", "ecq", 0]
+    finished = own[own["status"] == "ok"].sort_values("size_bytes")
+    assert curve.size.tolist() == finished["size_bytes"].tolist()
+    assert runs["point"].to_numpy()[curve.positions].tolist() == finished["point"].tolist()
+
+
 def test_ratios_are_equal_steps_of_log_size():
-    steps = np.diff(np.log10(statistics.RATIOS))
-    assert len(statistics.RATIOS) == 31 and statistics.RATIOS[-1] == 1000
-    np.testing.assert_allclose(steps, 0.1, atol=0.01)
+    for ratios, step in ((statistics.RATIOS, 1 / 40), (statistics.COARSE_RATIOS, 1 / 10)):
+        assert len(ratios) == round(3 / step) + 1 and ratios[-1] == 1000
+        np.testing.assert_allclose(np.diff(np.log10(ratios)), step, atol=0.01)
 
 
 def test_at_ratios_by_hand(runs):
@@ -418,9 +450,11 @@ def test_at_ratios_by_hand(runs):
     for method in ("ecq", "wcam", "nncodec"):
         for ratio in (16.0, 25.0):
             mine = own[own["method"] == method]
-            front = statistics.Front.of(mine["accuracy"], mine["size_bytes"])
-            (expected,) = front.accuracy_at([80_000 / ratio])
+            front = statistics.Front.of(mine["accuracy_validation"], mine["size_bytes"])
+            test = mine["accuracy"].to_numpy()[front.positions]
+            (expected,) = front.read(test, [80_000 / ratio])
             row = picked.loc[(method, ratio)]
+            assert row["near"] == front.near([80_000 / ratio])[0]
             assert row["accuracy"] == pytest.approx(expected, nan_ok=True)
             assert row["accuracy_change"] == pytest.approx(expected - 0.981, nan_ok=True)
 
@@ -472,17 +506,97 @@ def reading(seeds, values, ratios=(5.0, 10.0, 20.0)):
     return statistics.Readings(np.array(seeds), np.array(ratios), np.array(values)[:, :, None])
 
 
-def test_common_differences_by_hand():
+def test_pair_sizes_by_hand():
     nan = math.nan
     one = reading([0, 1, 2], [[0.9, 0.8, nan], [0.9, 0.7, 0.6], [0.5, 0.5, 0.5]])
     other = reading([1, 0], [[0.8, 0.5, 0.5], [0.7, 0.6, 0.4]])
-    differences, common = statistics.common_differences(one, other)
+    found = statistics.pair_sizes(one, other)
     # seed 2 is missing in the other, and the last ratio is undefined for seed 0
-    assert common[:, 0].tolist() == [True, True, False]
-    np.testing.assert_allclose(differences[:, 0], [(0.2 + 0.2) / 2, (0.1 + 0.2) / 2])
-    none = reading([0], [[nan, nan, 0.1]])
-    differences, common = statistics.common_differences(none, other)
-    assert not common[:2].any() and np.isfinite(differences).all()
-    nothing = reading([5], [[0.1, 0.1, 0.1]])
-    differences, common = statistics.common_differences(nothing, other)
-    assert differences.shape == (0, 1) and not common.any()
+    assert found.counts.tolist() == [2] and found.ratios.tolist() == [[5, 10]]
+    assert found.seeds.tolist() == [0, 1] and found.by == "sizes"
+    np.testing.assert_allclose(found.differences[:, 0], [(0.2 + 0.2) / 2, (0.1 + 0.2) / 2])
+    np.testing.assert_allclose(found.levels[:, 0], [0.85, 0.8])
+    nothing = statistics.pair_sizes(reading([5], [[0.1, 0.1, 0.1]]), other)
+    assert nothing.differences.shape == (0, 1) and nothing.counts.tolist() == [0]
+
+
+def test_readings_far_from_any_run_are_undefined(runs):
+    table = statistics.at_ratios(runs)
+    readings = statistics.readings_of(table, ["accuracy"])
+    own = readings["digits", "residual_cnn", "ecq"]
+    rows = table[(table["dataset"] == "digits") & (table["method"] == "ecq")]
+    expected = rows["near"] & rows["accuracy"].notna()
+    assert np.isfinite(own.values).sum() == expected.sum() < rows["accuracy"].notna().sum()
+
+
+def sized(sizes):
+    """Method -> point -> bytes by seed."""
+    rows = [
+        {"dataset": "d", "model": "m", "method": method, "point": point, "seed": seed,
+         "status": "ok" if size else "failed", "size_bytes": size or math.nan,
+         "size_fp32_bytes": 1000}
+        for method, points in sizes.items()
+        for point, own in points.items()
+        for seed, size in enumerate(own)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_pair_points_by_hand():
+    runs = sized({
+        "a": {"p": (100, 102), "q": (200, 210), "r": (50, 50), "s": (400, None)},
+        "b": {"p": (102, 100), "x": (101, 105), "q": (205, 200), "s": (400, 400)},
+    })  # fmt: skip
+    values = np.arange(len(runs), dtype=float)[:, None]
+    found = statistics.pair_points(runs, values, "a", "b")
+    # p with p (within 2 %; x is 3 % away), q with none: 5 % apart with seed 1; s lacks a seed
+    assert found.by == "points" and found.counts.tolist() == [1]
+    np.testing.assert_allclose(found.differences[:, 0], [0 - 8, 1 - 9])
+    np.testing.assert_allclose(found.levels[:, 0], [0, 1])
+    np.testing.assert_allclose(found.ratios, [[(10 + 1000 / 102) / 2] * 2])
+    assert statistics.pair_points(runs[runs["point"] != "p"], values[:-2], "a", "b") is None
+    assert statistics.pair_points(runs, values, "a", "c") is None
+
+
+def test_points_pair_measure_by_measure():
+    runs = sized({"a": {"p": (100, 100), "q": (200, 200)}, "b": {"p": (100, 100), "q": (200, 200)}})
+    values = np.array([[1.0, 1], [2, 2], [3, math.nan], [4, 4], [0, 0], [0, 0], [0, 0], [0, 0]])
+    found = statistics.pair_points(runs, values, "a", "b")
+    assert found.counts.tolist() == [2, 1]
+    np.testing.assert_allclose(found.differences, [[2, 1], [3, 2]])
+
+
+@given(st.lists(st.floats(-0.05, 0.05), min_size=2, max_size=8), st.floats(0.005, 0.05))
+def test_equivalence_is_that_of_statsmodels(data, margin):
+    assume(np.std(data) > 1e-6)
+    expected = DescrStatsW(data).ttost_mean(-margin, margin)[0]
+    assert statistics.equivalence(data, margin) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_equivalence_needs_a_spread_or_identity():
+    assert math.isnan(statistics.equivalence([0.1], 1))
+    assert math.isnan(statistics.equivalence([0.1, 0.1, 0.1], 1))
+    assert statistics.equivalence([0.0, 0.0, 0.0], 1) == 0
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 12])
+def test_least_detectable_difference_has_the_power_that_it_says(n):
+    data = np.random.default_rng(n).normal(size=n)
+    found = statistics.least_detectable(data)
+    effect = found / data.std(ddof=1)
+    power = TTestPower().power(effect, n, 0.05, alternative="two-sided")
+    assert power == pytest.approx(0.8, abs=0.002)
+    assert math.isnan(statistics.least_detectable([1.0]))
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=2, max_size=8))
+def test_ratio_interval_is_that_of_scipy(data):
+    found = statistics.ratio_interval([*data, math.nan, 0.0])
+    assert found.n == len(data) and found.mean == pytest.approx(stats.gmean(data))
+    again = statistics.ratio_interval(1 / np.array(data))  # the same of the reciprocals
+    assert again.low == pytest.approx(1 / found.high) and again.mean == pytest.approx(
+        1 / found.mean
+    )
+    frame = pd.DataFrame({"k": "a", "x": data})
+    (row,) = statistics.aggregate_ratios(frame, ["k"], ["x"]).to_dict("records")
+    assert [row[f"x_{part}"] for part in ("geomean", "low", "high", "n")] == pytest.approx(found)

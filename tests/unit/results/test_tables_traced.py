@@ -15,6 +15,7 @@ from ecqx.results import files, tables
 
 T = {2: 12.706204736432095, 3: 4.302652729911275}  # 97.5 % quantiles for so many seeds
 SAMPLE = 12
+CACHE: dict[tuple, list] = {}  # rows of attributions.csv that a loop asks for again
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +78,14 @@ def check(row, name, values, half_width=True):
         assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
+R40 = (1, 1.06, 1.12, 1.18, 1.25, 1.32, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2, 2.12, 2.24, 2.36, 2.5,
+       2.65, 2.8, 3, 3.15, 3.35, 3.55, 3.75, 4, 4.25, 4.5, 4.75, 5, 5.3, 5.6, 6, 6.3, 6.7, 7.1, 7.5,
+       8, 8.5, 9, 9.5)  # fmt: skip
+
+
 def front(own):
-    """(size, accuracy, run) of the undominated ok runs of one seed, and the largest size."""
-    ok = [(float(row["size_bytes"]), float(row["accuracy"]), row) for row in own
+    """(size, validation accuracy, run) of the undominated ok runs of one seed, and all sizes."""
+    ok = [(float(row["size_bytes"]), float(row["accuracy_validation"]), row) for row in own
           if row["status"] == "ok"]  # fmt: skip
     kept = [
         one
@@ -88,13 +94,21 @@ def front(own):
             other[0] <= one[0] and other[1] >= one[1] and other[:2] != one[:2] for other in ok
         )
     ]
-    return sorted(kept, key=lambda one: one[0]), max((one[0] for one in ok), default=0)
+    return sorted(kept, key=lambda one: one[0]), sorted(one[0] for one in ok)
 
 
-def along(own, size, value):
-    """``value`` of the runs on the front, at another size; None where it is undefined."""
-    points, largest = front(own)
-    if not points or size < points[0][0] or size > largest:
+def everything(own):
+    """The same of all ok runs, dominated or not."""
+    ok = [(float(row["size_bytes"]), 0.0, row) for row in own if row["status"] == "ok"]
+    return sorted(ok, key=lambda one: one[0]), sorted(one[0] for one in ok)
+
+
+def along(own, size, value, curve=front, tolerance=math.inf):
+    """``value`` of the runs on a curve, at another size; None where it is undefined."""
+    points, sizes = curve(own)
+    if not points or size < points[0][0] or size > sizes[-1]:
+        return None
+    if min(abs(math.log(size / one)) for one in sizes) > math.log(1 + tolerance):
         return None
     for (small, _, one), (large, _, other) in zip(points, points[1:], strict=False):
         if small <= size <= large:
@@ -111,44 +125,63 @@ def accuracy(run):
     return float(run["accuracy"])
 
 
-def test_summary_smallest_and_operating_points(folder, rows):
-    for name in ("summary", "smallest", "operating_points"):
-        column = "point" if name == "summary" else "points"
-        chosen = sampled(
-            folder,
-            name,
-            lambda row: row[column] not in ("none", "full_precision"),  # noqa: B023
-        )
-        for row in chosen:
-            own = where(rows, **task_of(row), method=row["method"], point=row[column])
-            assert len(own) == int(row["n"])
-            check(row, "accuracy", [accuracy(run) for run in own])
-            changes = [accuracy(run) - float(run["accuracy_fp32"]) for run in own]
-            check(row, "accuracy_change", changes)
-            check(row, "size_bytes", [float(run["size_bytes"]) for run in own])
-            ratios = [float(run["size_fp32_bytes"]) / float(run["size_bytes"]) for run in own]
-            check(row, "compression_ratio", ratios)
-            check(row, "sparsity", [float(run["sparsity"]) for run in own])
+def logs(values):
+    """Geometric mean and the ends of its interval."""
+    logarithms = [math.log(value) for value in values]
+    mean = statistics.fmean(logarithms)
+    if len(values) < 2:
+        return math.exp(mean), math.nan, math.nan
+    half = T[len(values)] * statistics.stdev(logarithms) / math.sqrt(len(values))
+    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
 
-def test_no_other_operating_point_would_have_been_chosen(folder, rows):
-    drops = {"within_half_a_point": 0.005, "within_1_point": 0.01, "within_2_points": 0.02}
-    for row in sampled(folder, "operating_points", lambda row: row["criterion"] in drops):
-        group = where(rows, **task_of(row), method=row["method"])
+def check_ratio(row, name, values):
+    """Geometric mean and interval of a column against values, one per seed."""
+    found = [number(row[f"{name}_{part}"]) for part in ("geomean", "low", "high")]
+    expected = logs(values) if values else (math.nan,) * 3
+    assert found == pytest.approx(expected, rel=1e-9, nan_ok=True)
+
+
+DROPS = {"no_degradation": 0.0, "within_1_point": 0.01, "within_2_points": 0.02}
+
+
+def chosen_runs(rows, row):
+    """The run that each seed chooses on validation data, by the row's criterion."""
+    group = where(rows, **task_of(row), method=row["method"], status="ok")
+    if "bits" in row:
         group = [run for run in group if number(run["bits"]) == number(row["bits"])
                  or (row["bits"] == "" and run["bits"] == "")]  # fmt: skip
-        sizes = []
-        for point in {run["point"] for run in group}:
-            own = where(group, point=point)
-            if any(run["status"] != "ok" for run in own):
-                continue
-            change = statistics.fmean(accuracy(r) - float(r["accuracy_fp32"]) for r in own)
-            if change >= -drops[row["criterion"]] - 1e-9:
-                sizes.append(statistics.fmean(float(run["size_bytes"]) for run in own))
-        if row["points"] == "none":
-            assert not sizes
-        else:
-            assert float(row["size_bytes_mean"]) == pytest.approx(min(sizes))
+    found = []
+    for seed in sorted({run["seed"] for run in group}, key=int):
+        own = where(group, seed=seed)
+        score = [number(r["accuracy_validation"]) - number(r["accuracy_validation_fp32"])
+                 for r in own]  # fmt: skip
+        size = [float(run["size_bytes"]) for run in own]
+        if row["criterion"] == "best_accuracy":
+            found.append(own[max(range(len(own)), key=lambda k: (score[k], -size[k]))])
+            continue
+        fine = [k for k in range(len(own)) if score[k] >= -DROPS[row["criterion"]] - 1e-9]
+        if fine:
+            found.append(own[min(fine, key=lambda k: (size[k], -score[k]))])
+    return found
+
+
+@pytest.mark.parametrize("name", ["summary", "smallest", "operating_points"])
+def test_chosen_points(folder, rows, name):
+    for row in sampled(folder, name, lambda row: row["points"] != "full_precision"):
+        own = chosen_runs(rows, row)
+        assert len(own) == int(row["n"])
+        names = sorted({run["point"] for run in own})
+        assert [part.split(" (")[0] for part in row["points"].split(", ")] == (names or ["none"])
+        check(row, "accuracy", [accuracy(run) for run in own])
+        changes = [accuracy(run) - float(run["accuracy_fp32"]) for run in own]
+        check(row, "accuracy_change", changes)
+        sizes = [float(run["size_bytes"]) for run in own]
+        check(row, "size_bytes", sizes)
+        assert [float(size) for size in row["size_bytes_values"].split()] == sizes
+        ratios = [float(run["size_fp32_bytes"]) / float(run["size_bytes"]) for run in own]
+        check_ratio(row, "compression_ratio", ratios)
+        check(row, "sparsity", [float(run["sparsity"]) for run in own])
 
 
 def test_equal_size(folder, rows):
@@ -165,42 +198,68 @@ def test_equal_size(folder, rows):
 
 def test_equal_accuracy(folder, rows):
     for row in sampled(folder, "equal_accuracy"):
-        sizes = []
+        sizes, changes = [], []
         for seed in seeds_of(rows, row):
             own = where(rows, **task_of(row), method=row["method"], seed=seed)
-            target = float(own[0]["accuracy_fp32"]) - float(row["drop"])
+            target = float(own[0]["accuracy_validation_fp32"]) - float(row["drop"])
             points, _ = front(own)
             for (small, low, _), (large, high, _) in zip(points, points[1:], strict=False):
                 if low <= target <= high:
                     share = (target - low) / (high - low)
                     sizes.append(small * (large / small) ** share)
+                    test = along(own, sizes[-1], accuracy)
+                    changes.append(test - float(own[0]["accuracy_fp32"]))
                     break
         assert int(row["n"]) == len(sizes)
-        check(row, "size_bytes", sizes)
+        check_ratio(row, "size_bytes", sizes)
+        check(row, "accuracy_change", changes)
 
 
-def compared(rows, row, method, other, value):
-    """Differences by seed over the ratios at which both are defined for every seed."""
+def compared(rows, row, method, other, value, curve=front):
+    """Differences by seed over the ratios to which both have a run within 10 % for every seed."""
     seeds = seeds_of(rows, row)
     by_ratio = {}
-    for ratio in (1, 1.25, 1.6, 2, 2.5, 3.15, 4, 5, 6.3, 8):
-        for decade in (1, 10, 100):
-            differences = []
-            for seed in seeds:
-                read = []
-                for name in (method, other):
-                    own = where(rows, **task_of(row), method=name, seed=seed)
-                    size = float(own[0]["size_fp32_bytes"]) / (ratio * decade)
-                    read.append(along(own, size, value))
-                if None in read:
-                    break
-                differences.append(read[0] - read[1])
-            if len(differences) == len(seeds):
-                by_ratio[ratio * decade] = differences
+    for ratio in (base * decade for base in R40 for decade in (1, 10, 100)):
+        differences = []
+        for seed in seeds:
+            read = []
+            for name in (method, other):
+                own = where(rows, **task_of(row), method=name, seed=seed)
+                size = float(own[0]["size_fp32_bytes"]) / ratio
+                read.append(along(own, size, value, curve, 0.1))
+            if None in read:
+                break
+            differences.append(read[0] - read[1])
+        if len(differences) == len(seeds):
+            by_ratio[ratio] = differences
     ratios = sorted(by_ratio)
     return ratios, [
         statistics.fmean(by_ratio[ratio][place] for ratio in ratios)
         for place in range(len(seeds) if ratios else 0)
+    ]
+
+
+def paired_points(rows, row, method, other, value):
+    """Differences by seed over the points whose sizes agree within 3 % with every seed."""
+    seeds = seeds_of(rows, row)
+    sides = []
+    for name in (method, other):
+        runs = where(rows, **task_of(row), method=name, status="ok")
+        points = {run["point"]: {r["seed"]: r for r in where(runs, point=run["point"])}
+                  for run in runs}  # fmt: skip
+        sides.append([own for own in points.values() if len(own) == len(seeds)])
+    pairs = []
+    for one in sides[0]:
+        apart = [
+            max(abs(math.log(float(one[s]["size_bytes"]) / float(two[s]["size_bytes"])))
+                for s in seeds)
+            for two in sides[1]
+        ]  # fmt: skip
+        if apart and min(apart) <= math.log(1.03):
+            pairs.append((one, sides[1][apart.index(min(apart))]))
+    return len(pairs), [
+        statistics.fmean(value(one[seed]) - value(two[seed]) for one, two in pairs)
+        for seed in (seeds if pairs else [])
     ]
 
 
@@ -225,43 +284,84 @@ def test_closeness(folder, rows, maps):
         def value(run, known=known):
             return known[run["method"], run["point"], run["seed"]]
 
-        ratios, differences = compared(rows, row, row["method"], "uniform", value)
-        assert int(row["ratios"]) == len(ratios)
+        count, differences = paired_points(rows, row, row["method"], "uniform", value)
+        if row["paired"] == "sizes":
+            assert count == 0
+            names = (row["method"], "uniform", value, everything)
+            ratios, differences = compared(rows, row, *names)
+            count = len(ratios)
+        assert int(row["count"]) == count
         check(row, "difference", differences)
 
 
+def test_contrasts(folder, rows, maps):
+    table = read(folder / "contrasts.csv")
+    assert {row["measure"] for row in table} == {"accuracy", "pearson"}
+    for row in table:
+        if row["measure"] == "pearson":
+            known = {}
+            for one in where(maps, **task_of(row), metric="pearson", signed="True"):
+                key = one["method"], one["point"], one["seed"]
+                known.setdefault(key, []).append(float(one["mean"]))
+
+            def value(run, known=known):
+                return statistics.fmean(known[run["method"], run["point"], run["seed"]])
+
+            count, differences = paired_points(rows, row, row["method"], row["other"], value)
+            if not count:
+                names = (row["method"], row["other"], value, everything)
+                differences = compared(rows, row, *names)[1]
+        elif row["method"] == "best trained":
+            continue  # see test_table_layouts.py
+        else:
+            differences = compared(rows, row, row["method"], row["other"], accuracy)[1]
+        check(row, "difference", differences)
+        listed = [float(value) for value in row["values"].split()]
+        assert listed == pytest.approx(differences, rel=1e-5)
+    tested = sorted(float(row["p_t"]) for row in table if row["p_t"])
+    least = min(float(row["p_t_holm"]) for row in table if row["p_t_holm"])
+    assert least == pytest.approx(min(1, len(tested) * tested[0]))
+
+
 def test_hypervolume(folder, rows, maps):
-    for row in sampled(folder, "hypervolume"):
+    for row in sampled(folder, "hypervolume", lambda row: row["volume_mean"]):
+        task = where(rows, **task_of(row), status="ok")
+        if row["explainer"]:
+            measured = {one["method"] for one in where(maps, **task_of(row),
+                                                       explainer=row["explainer"])}  # fmt: skip
+            assert measured >= {run["method"] for run in task}
+        ranges = []
+        for method in {run["method"] for run in task}:
+            for seed in seeds_of(rows, row):
+                ratios = [float(run["size_fp32_bytes"]) / float(run["size_bytes"])
+                          for run in where(task, method=method, seed=seed)]  # fmt: skip
+                ranges.append((min(ratios), max(ratios)))
+        low, high = max(one[0] for one in ranges), min(one[1] for one in ranges)
+        assert float(row["ratio_least"]) == pytest.approx(low)
+        assert float(row["ratio_most"]) == pytest.approx(high)
         volumes = []
         for seed in seeds_of(rows, row):
-            boxes = []
-            for run in where(rows, **task_of(row), method=row["method"], seed=seed):
-                if run["status"] != "ok":
-                    continue
-                halvings = math.log2(float(run["size_fp32_bytes"]) / float(run["size_bytes"]))
-                box = [halvings, 2 * accuracy(run) / float(run["accuracy_fp32"]) - 1]
-                if row["explainer"]:
-                    keys = {key: run[key] for key in ("method", "point", "seed")}
-                    (own,) = where(maps, **task_of(row), **keys, explainer=row["explainer"],
-                                   metric="cosine", signed="True")  # fmt: skip
-                    box.append(float(own["mean"]))
-                boxes.append(box)
-            # Cells of the grid that all coordinates span, counted if some box holds them.
-            axes = [sorted({0.0} | {box[i] for box in boxes if box[i] > 0})
-                    for i in range(len(boxes[0]) if boxes else 0)]  # fmt: skip
+            points, _ = front(where(task, method=row["method"], seed=seed))
+            steps = 4000
             volume = 0.0
-            cells = [[]]
-            for axis in axes:
-                cells = [
-                    [*cell, side] for cell in cells for side in zip(axis, axis[1:], strict=False)
-                ]
-            for cell in cells if axes else []:
-                if any(all(box[i] >= high for i, (_, high) in enumerate(cell)) for box in boxes):
-                    volume += math.prod(high - low for low, high in cell)
+            for step in range(steps):
+                ratio = low * (high / low) ** ((step + 0.5) / steps)
+                offered = [run for size, _, run in points
+                           if size <= float(run["size_fp32_bytes"]) / ratio]  # fmt: skip
+                height = max(2 * accuracy(offered[-1]) / float(offered[-1]["accuracy_fp32"]) - 1, 0)
+                if row["explainer"]:
+                    keys = {key: offered[-1][key] for key in ("method", "point", "seed")}
+                    own = CACHE.setdefault((row["dataset"], row["explainer"], *keys.values()), [])
+                    if not own:
+                        own += where(maps, **task_of(row), **keys, explainer=row["explainer"],
+                                     metric="pearson", signed="True")  # fmt: skip
+                    height *= float(own[0]["mean"])
+                volume += height * math.log2(high / low) / steps
             volumes.append(volume)
-        check(row, "volume", volumes)
-        assert float(row["bootstrap_low"]) == pytest.approx(min(volumes))
-        assert float(row["bootstrap_high"]) == pytest.approx(max(volumes))
+        mean = float(row["volume_mean"])
+        assert mean == pytest.approx(statistics.fmean(volumes), rel=2e-3, abs=1e-3)
+        assert float(row["bootstrap_low"]) == pytest.approx(min(volumes), rel=2e-3, abs=1e-3)
+        assert float(row["bootstrap_high"]) == pytest.approx(max(volumes), rel=2e-3, abs=1e-3)
 
 
 def test_costs(folder, rows):
@@ -278,7 +378,7 @@ def test_costs(folder, rows):
             ]
             if len(times) == 2:
                 ratios.append(times[0] / times[1])
-        check(row, "train_s_ratio", ratios)
+        check_ratio(row, "train_s_ratio", ratios)
 
 
 def test_matching(folder, rows, maps):
