@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from ecqx.compression import budgeting
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.contract import (
     ROLES,
@@ -294,8 +295,15 @@ def grid_problems(folder: Path, grids: dict[str, list[dict[str, Any]]]) -> list[
             problems.append(f"methods: {name}: {error}")
             continue
         for point in points:
+            own, overrides = budgeting.split(point)
+            taken = {field.name for field in dataclasses.fields(method)}.intersection(overrides)
+            problems += [
+                f"grids.{name}: {field}: the method has a hyper-parameter of that name, which is "
+                "reserved for the budget; expected another one"
+                for field in sorted(taken)
+            ]
             try:
-                make_method(method, point)
+                make_method(method, own)
             except ValueError as error:
                 problems.append(f"grids.{name}: {error}")
             except Exception as error:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ecqx.compression import budgeting
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.contract import (
     CodecQuantized,
@@ -75,7 +76,8 @@ def compress_point(
     Parameters
     ----------
     method_class : class ``Method`` of a baseline file
-    params : hyper-parameters of the point, by name
+    params : hyper-parameters of the point, by name, and what it changes of the budget, see
+        :mod:`ecqx.compression.budgeting`
     model : full-precision network; it stays as it is
     seed_parts : what the method's own draws derive from, see :mod:`ecqx.seeding`; order and
         augmentation of the data, and what layers draw, derive from ``task.order_seed``
@@ -118,8 +120,9 @@ def attempt_point(
 
 def lost_point(method_class: type[Method], params: Mapping[str, Any], reason: str) -> Outcome:
     """The failed outcome of a point whose process died, of which nothing but ``reason`` is left."""
+    own, overrides = budgeting.split(params)
     try:
-        effective = dataclasses.asdict(make_method(method_class, params))
+        effective = dataclasses.asdict(make_method(method_class, own)) | overrides
     except Exception:  # a method may raise anything
         effective = dict(params)
     return Outcome("failed", reason, b"", effective, [], None, math.nan, None)
@@ -142,8 +145,10 @@ def _compress(
     seed_parts: tuple[str | int, ...],
     progress: _Progress,
 ) -> Outcome:
-    method = make_method(method_class, params)
-    progress.params = dataclasses.asdict(method)
+    own, overrides = budgeting.split(params)
+    task = budgeting.spending(task, overrides)
+    method = make_method(method_class, own)
+    progress.params = dataclasses.asdict(method) | overrides
     reason = method.skip(copy.deepcopy(model), task) if hasattr(method, "skip") else None
     check_reason(reason)
     if reason is not None:
@@ -170,6 +175,12 @@ def _compress(
     progress.history = history
     if not diverged:
         check_complete(compressed, model)
+        for name, value in overrides.items():
+            if compressed.epoch is None:
+                raise ValueError(
+                    f"{name}: {value} changes nothing where no epoch is trained, "
+                    "expected a point without it"
+                )
         diverged = _not_finite(compressed)
     if diverged:
         return Outcome("diverged", diverged, b"", progress.params, history, None, *progress.spent)

@@ -44,6 +44,7 @@ TABLES = {
     "comparisons": "Methods at equal size, exploratory",
     "hypervolume": "Dominated volume",
     "costs": "Costs of compression",
+    "tuning": "Learning rates",
     "matching": "Localisation with and without attribution matching",
     "closeness": "Attributions at equal size",
     "metric_agreement": "Agreement of the metrics",

@@ -45,9 +45,9 @@ CASES = {
         {"grids": {"ecq": [{"bits": 4, "lam": [0.1, "1e-5"]}]}},
         ["grids.ecq[0].lam[1]", "'1e-5'", "expected a number", "write 1.0e-5"],
     ),
-    "negative seed": ({"seeds": [0, -1]}, ["seeds[1]", "-1", "an integer of at least 0"]),
+    "negative seed": ({"seeds": [0, -1]}, ["seeds[1]", "-1", "an integer from 0 to 999999"]),
     "duplicate seeds": ({"seeds": [1, 1]}, ["seeds", "[1, 1]", "distinct"]),
-    "seed as text": ({"seeds": ["1"]}, ["seeds[0]", "'1'", "an integer of at least 0"]),
+    "seed as text": ({"seeds": ["1"]}, ["seeds[0]", "'1'", "an integer from 0 to 999999"]),
     "duplicate points": (
         {"grids": {"ecq": [{"bits": 4, "lam": 0.1}, {"lam": [0.2, 0.1], "bits": 4}]}},
         ["grids.ecq[1]", "lam~0.1_bits~4", "distinct points"],

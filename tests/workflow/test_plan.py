@@ -28,7 +28,7 @@ def test_default_configuration(checkout):
     assert job_counts(done.stdout) == {
         "check": 1,
         "prepare_data": len(tasks),
-        "pretrain": len(tasks) * (seeds + 1),  # the next seed's network is an anchor
+        "pretrain": len(tasks) * seeds * 2,  # every seed has an anchor of its own
         "reference": len(tasks) * seeds,
         "compress": jobs_per_seed * seeds,
         "evaluate": jobs_per_seed * seeds,

@@ -23,7 +23,7 @@ rule pretrain:
 
 
 # That network as the reference of all comparisons, the networks that every consistency is read
-# between (itself, the one of the next seed, an untrained one), and the relevance of its weights.
+# between (itself, one of a seed of its own, an untrained one), and the relevance of its weights.
 REFERENCE = job_of("reference", NETWORK)
 
 

@@ -9,6 +9,7 @@ from pipeline.jobs.job import leave_receipt, open_log, places_of
 from pipeline.planning import data_files
 
 from ecqx.checks import grid_problems
+from ecqx.compression.budgeting import describe
 from ecqx.compression.contract import describe_parameters
 from ecqx.compression.loading import load_method
 
@@ -30,8 +31,11 @@ def main(snakemake) -> None:
         sys.exit(1)
     described = [
         {"method": name} | parameter
-        for name in settings["grids"]
-        for parameter in describe_parameters(load_method(BASELINES / f"{name}.py"))
+        for name, points in settings["grids"].items()
+        for parameter in (
+            *describe_parameters(load_method(BASELINES / f"{name}.py")),
+            *describe({key: value for point in points for key, value in point.items()}),
+        )
     ]
     path = places_of(snakemake).table("methods")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """The full-precision network as reference, and the anchors of every consistency.
 
 An anchor is a network between which compressed ones are read: the reference itself, the same
-architecture trained from another seed, and one that was never trained.
+architecture trained from a seed of its own, which no run has, and one that was never trained.
 """
 
 from pathlib import Path

@@ -28,6 +28,7 @@ from ecqx.results.tables import (
     metric_agreement,
     published,
     sanity,
+    tuning,
 )
 
 
@@ -48,6 +49,7 @@ TABLES = {
     "comparisons": Table(comparisons.build, comparisons.document),
     "hypervolume": Table(hypervolume.build, hypervolume.document),
     "costs": Table(costs.build, costs.document),
+    "tuning": Table(tuning.build, tuning.document),
     "matching": Table(matching.build, matching.document),
     "closeness": Table(closeness.build, closeness.document),
     "metric_agreement": Table(metric_agreement.build, metric_agreement.document),

@@ -24,6 +24,7 @@ from ecqx.results.tables import (
     metric_agreement,
     published,
     sanity,
+    tuning,
 )
 
 T_2 = 12.706204736432095  # 97.5 % quantile of Student's t, one degree of freedom
@@ -694,3 +695,46 @@ def test_a_contrast_that_shows_nothing_stays_open():
             rows += [run("ecq", f"p~{size}", seed, 0.8 + more, size)]
     (row,) = contrasts.build(Collected(frame(rows))).to_dict("records")
     assert row["verdict"] == "open" and row["least_detectable"] > 0.05
+
+
+# learning rates
+
+
+def tuned():
+    rows = []
+    gains = {0.001: 0.02, 0.003: 0.01}
+    for rate, gain in gains.items():
+        for seed in (0, 1):
+            for lam in (0.1, 0.3):
+                rows.append(
+                    run("ecq", f"lam~{lam}_rate~{rate}", seed, 0.8 - gain, 100, train_s=2.0,
+                        accuracy_validation=0.85 + gain - lam / 100, p_lam=lam,
+                        p_learning_rate=rate)
+                )  # fmt: skip
+    return rows
+
+
+def test_learning_rates_are_chosen_on_validation():
+    table = tuning.build(Collected(frame(tuned()))).set_index("learning_rate")
+    assert table["chosen"].to_dict() == {0.001: True, 0.003: False}
+    row = table.loc[0.001]
+    assert row["validation_change_mean"] == pytest.approx(0.87 - 0.002 - 0.9)
+    assert row["accuracy_change_mean"] == pytest.approx(0.78 - 0.9)  # the worse one on test data
+    assert (row["points"], row["train_s"], row["cost"]) == (2, 8, 2)
+    text = rendering.to_markdown(tuning.document(table.reset_index()))
+    assert "| yes " in text and "2.0 times" in text
+
+
+def test_points_that_diverged_with_one_rate_count_with_none():
+    rows = tuned()
+    rows[0] |= {"status": "diverged", "accuracy": NAN, "accuracy_validation": NAN}
+    table = tuning.build(Collected(frame(rows))).set_index("learning_rate")
+    assert table["points"].tolist() == [1, 1]
+    assert table.loc[0.003, "validation_change_mean"] == pytest.approx(0.86 - 0.003 - 0.9)
+
+
+def test_one_learning_rate_is_no_search():
+    with pytest.raises(Unavailable, match="several learning rates"):
+        tuning.build(Collected(frame([row for row in tuned() if row["p_learning_rate"] < 0.002])))
+    with pytest.raises(Unavailable, match="several learning rates"):
+        tuning.build(Collected(two_fronts()))

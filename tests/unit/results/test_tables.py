@@ -187,6 +187,8 @@ def made(runs, attributions):
 def test_every_table_is_made(made):
     assert list(made) == list(tables.TABLES)
     for table in made.values():
+        if table.name == "tuning":  # of a search, which these results are not
+            continue
         assert table.missing == "" and len(table.data), table.name
         assert table.markdown.startswith("# ") and "nan" not in table.markdown
         assert "nan" not in table.latex
@@ -209,7 +211,7 @@ def test_what_cannot_be_made_says_why(runs):
     without = {table.name: table for table in tables.make_all(Collected(runs))}
     assert list(without) == list(tables.TABLES)
     missing = {name for name, table in without.items() if table.missing}
-    expected = {"matching", "closeness", "metric_agreement", "agreement", "sanity"}
+    expected = {"tuning", "matching", "closeness", "metric_agreement", "agreement", "sanity"}
     assert missing == expected
     for name in missing:
         assert without[name].missing in without[name].markdown

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 Value = int | float | str | bool
 Point = dict[str, Value]
 
+LEAST_ANCHOR = 1_000_000  # above all seeds of runs, as the schema of configurations has it
+
 _PATH_SAFE = re.compile(r"[\w.,+-]+", re.ASCII)
 
 
@@ -77,5 +79,9 @@ def chunks(names: Sequence[str], size: int) -> list[list[str]]:
 
 
 def retrained_seed(seed: int) -> int:
-    """Seed of the full-precision network that serves ``seed`` as its "retrained" anchor."""
-    return seed + 1
+    """Seed of the full-precision network that serves ``seed`` as its "retrained" anchor.
+
+    No run has it, and no two seeds share one: the anchors are independent of the runs and of each
+    other.
+    """
+    return LEAST_ANCHOR + seed

@@ -1,0 +1,81 @@
+"""What a point may change of its task's budget."""
+
+import dataclasses
+
+import pytest
+
+from ecqx.checks import example
+from ecqx.compression import budgeting
+from ecqx.compression.contract import parameter
+from ecqx.compression.methods.uniform import Uniform
+from ecqx.compression.run import attempt_point, compress_point
+from ecqx.compression.training import quantize_once
+
+SEED = ("compress", "test", 0)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return example()
+
+
+def test_an_explicit_default_changes_no_byte(small):
+    model, task = small
+    same = {"learning_rate": task.budget.learning_rate, "epochs_factor": 1}
+    plain = compress_point(Uniform, {}, model, task, SEED)
+    explicit = compress_point(Uniform, same, model, task, SEED)
+    assert explicit.artefact == plain.artefact
+    assert explicit.params == plain.params | same
+
+
+def test_epochs_are_multiplied(small):
+    model, task = small
+    outcome = compress_point(Uniform, {"epochs_factor": 3}, model, task, SEED)
+    assert len(outcome.history) == 3 * task.budget.epochs
+
+
+def test_the_learning_rate_is_that_of_the_point(small):
+    model, task = small
+    slow = compress_point(Uniform, {"learning_rate": 1e-9}, model, task, SEED)
+    plain = compress_point(Uniform, {}, model, task, SEED)
+    assert slow.artefact != plain.artefact
+    # at next to no rate nothing moves but the statistics of batch norm
+    moved = [abs(o.history[0]["train_loss"] - o.history[-1]["train_loss"]) for o in (slow, plain)]
+    assert moved[0] < 0.2 * moved[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Untrained:
+    """Quantizes once."""
+
+    step: float = parameter(0.1)
+
+    def compress(self, model, task, rng):
+        from ecqx.compression.assignment.assigners import Nearest
+        from ecqx.compression.contract import quantizable
+
+        return quantize_once(model, Nearest(quantizable(model), 4))
+
+
+def test_a_method_without_training_says_that_nothing_changes(small):
+    model, task = small
+    outcome = attempt_point(Untrained, {"learning_rate": 0.1}, model, task, SEED)
+    assert outcome.status == "failed" and outcome.artefact == b""
+    assert "learning_rate: 0.1 changes nothing where no epoch is trained" in outcome.reason
+    assert outcome.params == {"step": 0.1, "learning_rate": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs_factor", 0), ("epochs_factor", 1.5), ("epochs_factor", True),
+     ("learning_rate", 0.0), ("learning_rate", "fast"), ("learning_rate", True)],
+)  # fmt: skip
+def test_other_values_are_refused(small, name, value):
+    with pytest.raises(ValueError, match=f"{name}: {value!r}, expected"):
+        budgeting.spending(small[1], {name: value})
+
+
+def test_what_tables_make_of_it():
+    rows = budgeting.describe({"levels": 5, "epochs_factor": 3})
+    assert [row["parameter"] for row in rows] == ["epochs_factor"]
+    assert rows[0]["role"] == "variant" and "{}" in rows[0]["words"]
