@@ -88,18 +88,6 @@ def metric(
 
 
 @metric(
-    label="Cosine similarity",
-    unit="1",
-    higher_is_better=True,
-    degenerate=0.0,
-    source="angle between the maps as vectors",
-)
-def cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Cosine similarity of the flattened maps, in [-1, 1]."""
-    return _cosine(_unit_peak(a).flatten(1), _unit_peak(b).flatten(1))
-
-
-@metric(
     label="Pearson correlation",
     unit="1",
     higher_is_better=True,
@@ -110,6 +98,18 @@ def pearson(a: Tensor, b: Tensor) -> Tensor:
     """Pearson's linear correlation over positions, in [-1, 1]: the cosine of centered maps."""
     a, b = (_unit_peak(maps).flatten(1) for maps in (a, b))
     return _cosine(a - a.mean(dim=1, keepdim=True), b - b.mean(dim=1, keepdim=True))
+
+
+@metric(
+    label="Cosine similarity",
+    unit="1",
+    higher_is_better=True,
+    degenerate=0.0,
+    source="angle between the maps as vectors",
+)
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine similarity of the flattened maps, in [-1, 1]."""
+    return _cosine(_unit_peak(a).flatten(1), _unit_peak(b).flatten(1))
 
 
 @metric(

@@ -275,7 +275,7 @@ def test_a_new_metric_needs_one_function(small):
     ("arguments", "message"),
     [
         ({"explainers": ["grad_can"]}, "unknown: grad_can; known: .*grad_cam, gradient_x_input"),
-        ({"explainers": FEW, "metrics": ["cos"]}, "unknown: cos; known: cosine, .*auc"),
+        ({"explainers": FEW, "metrics": ["cos"]}, "unknown: cos; known: pearson, .*auc"),
     ],
 )
 def test_unknown_names_are_refused(small, arguments, message):

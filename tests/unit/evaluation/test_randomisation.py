@@ -178,7 +178,7 @@ def test_one_sample_has_no_spread_and_inapplicable_explainers_no_rows():
 
 def test_bad_input_is_named():
     model, x, target = nn.Flatten(), torch.randn(2, 1, 2, 2), torch.tensor([0, 1])
-    with pytest.raises(ValueError, match="metrics: unknown cosin; known: cosine"):
+    with pytest.raises(ValueError, match="metrics: unknown cosin; known: pearson, cosine"):
         randomisation_rows(model, x, target, ["gradient_x_input"], ["cosin"], rng())
     with pytest.raises(ValueError, match="the model has no layers with parameters"):
         randomisation_rows(model, x, target, ["gradient_x_input"], ["cosine"], rng())
