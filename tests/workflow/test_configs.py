@@ -10,10 +10,11 @@ import yaml
 from pipeline.planning import run_table
 
 from benchmarks.make_results import make_attributions
+from ecqx.compression import budgeting
 from ecqx.compression.contract import describe_parameters, make_method
 from ecqx.compression.loading import load_method
 from ecqx.results import controls, figures, style, tables
-from ecqx.results.variants import by_variant, variants
+from ecqx.results.variants import by_variant, method_of, variants
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
@@ -45,10 +46,16 @@ def made_up(config):
                     "sparsity": 0.5, "entropy_bytes": size * 0.9, "train_s": 1.0 + rng.random(),
                     "peak_memory_bytes": 10**8, "flips": 0.02,
                 }  # fmt: skip
-                full = dataclasses.asdict(make_method(cls, params))
+                params_of_method, overrides = budgeting.split(params)
+                full = dataclasses.asdict(make_method(cls, params_of_method)) | overrides
                 rows.append(measured | {f"p_{key}": value for key, value in full.items()})
     runs = pd.DataFrame(rows)
     return runs.assign(compression_ratio=runs["size_fp32_bytes"] / runs["size_bytes"])
+
+
+def overridden(config, method):
+    points = run_table.expand_grid(config["grids"][method]).values()
+    return {name for point in points for name in budgeting.split(point)[1]}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -59,12 +66,15 @@ def test_every_configuration_can_be_tabulated_and_drawn(name):
     described = pd.DataFrame(
         {"method": method} | parameter
         for method in config["methods"]
-        for parameter in describe_parameters(load_method(ROOT / f"baselines/{method}.py"))
+        for parameter in (
+            *describe_parameters(load_method(ROOT / f"baselines/{method}.py")),
+            *budgeting.describe({name: 1 for name in overridden(config, method)}),
+        )
     )
     collected = tables.Collected(runs, attributions, methods=described)
     made = {table.name: table for table in tables.make_all(collected)}
     methods = set(made["summary"].data["method"])
-    assert set(config["methods"]) <= methods  # as published, beside its variants
+    assert set(config["methods"]) <= set(map(method_of, methods))
     names = variants(runs, described)
     own = by_variant(runs, names), by_variant(attributions, names)
     metric = config.get("evaluation", {}).get("metrics", ["cosine"])[0]

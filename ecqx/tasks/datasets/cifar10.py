@@ -59,6 +59,27 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
     FileNotFoundError : neither is there.
     OSError : the archive or a file of the folder is damaged; it is named.
     """
+    training, test = official(root)
+    x, y = _images(training)
+    shares = (1 - VALIDATION_SHARE, VALIDATION_SHARE)
+    train, validation = stratified_split(y, shares, generator("cifar10", seed))
+    return Dataset(
+        name="cifar10",
+        classes=tuple(training.classes),
+        train=Split(x[train], y[train]),
+        validation=Split(x[validation], y[validation]),
+        test=Split(*_images(test)),
+    )
+
+
+def official(root: Path | None) -> tuple[CIFAR10, CIFAR10]:
+    """The official training and test images, read as torchvision does it, verified file by file.
+
+    Raises
+    ------
+    FileNotFoundError : neither the archive nor its folder is in ``root``.
+    OSError : the archive or a file of the folder is damaged; it is named.
+    """
     if reason := missing(root):
         raise FileNotFoundError(reason)
     from torchvision.datasets import CIFAR10
@@ -68,17 +89,7 @@ def prepare(seed: int, root: Path | None = None) -> Dataset:
     for name, md5 in (*CIFAR10.train_list, *CIFAR10.test_list, description):
         # torchvision only says that something is wrong
         verify(folder / name, ARCHIVE.url, md5)
-    official, test = (CIFAR10(root, train=train) for train in (True, False))
-    x, y = _images(official)
-    shares = (1 - VALIDATION_SHARE, VALIDATION_SHARE)
-    train, validation = stratified_split(y, shares, generator("cifar10", seed))
-    return Dataset(
-        name="cifar10",
-        classes=tuple(official.classes),
-        train=Split(x[train], y[train]),
-        validation=Split(x[validation], y[validation]),
-        test=Split(*_images(test)),
-    )
+    return CIFAR10(root, train=True), CIFAR10(root, train=False)
 
 
 def augment(x: Tensor, rng: torch.Generator) -> Tensor:
