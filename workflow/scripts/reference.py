@@ -29,7 +29,8 @@ RELEVANCE_SAMPLES = 256
 def save_gallery(path: Path, dataset: data.Dataset, reference: Reference, shown: int) -> None:
     """What the gallery shows beside the maps, readable without torch: inputs, labels, masks."""
     test, index, target = dataset.test, reference.index[:shown], reference.target[:shown]
-    arrays = {"images": test.x[index].numpy(), "classes": np.array(dataset.classes)[target]}
+    classes = np.array(dataset.classes)[target.numpy()]  # a tensor of one would give a scalar
+    arrays = {"images": test.x[index].numpy(), "classes": classes}
     if test.mask is not None:
         arrays["masks"] = test.mask_of(index, target).numpy()
     np.savez(path, **arrays)
