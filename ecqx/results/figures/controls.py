@@ -15,15 +15,16 @@ from ecqx.results.figures.layout import Page
 from ecqx.results.keys import of_task, tasks_of
 
 _COLUMNS = {"page": 3, "column": 2}
+_SCALE = 0.75  # of markers and lines: these panels are small
 # LRP and ECQ look as the methods they are; further sources take spare looks.
 _LOOKS = {
-    "lrp": style.MethodStyle("LRP", "#c1180c", "o", "-"),
-    "shuffled": style.MethodStyle("Shuffled LRP", "#8a8a8a", "s", "-"),
-    "magnitude": style.MethodStyle("Magnitude", "#e89f27", "D", "-"),
-    "gradient": style.MethodStyle("Gradient", "#0b70e5", "v", "-"),
-    "fisher": style.MethodStyle("Fisher", "#a974a4", "P", "-"),
-    "constant": style.MethodStyle("Constant", "#0b5b4e", "<", "-"),
-    controls.WITHOUT: style.MethodStyle("None (ECQ)", "#29ad5b", "^", "-"),
+    "lrp": style.MethodStyle("LRP", "#c1180c", "o", 3.6),
+    "shuffled": style.MethodStyle("Shuffled LRP", "#8a8a8a", "s", 5.0),
+    "magnitude": style.MethodStyle("Magnitude", "#e89f27", "D", 3.4),
+    "gradient": style.MethodStyle("Gradient", "#0b70e5", "v", 4.4),
+    "fisher": style.MethodStyle("Fisher", "#a974a4", "P", 4.2),
+    "constant": style.MethodStyle("Constant", "#0b5b4e", "<", 4.4),
+    controls.WITHOUT: style.MethodStyle("None (ECQ)", "#29ad5b", "^", 5.2),
 }
 
 
@@ -78,19 +79,16 @@ def controls_of_relevance(
                     axis.tick_params(labelleft=False)
                 axis.set_xlabel("λ [–]" if index + per_row >= len(sources) else "")
             page.title_row(t * lines, panels.heading(task))
-        handles = panels.method_handles(looks, lines=False) + [
-            _handle("white", "At the same λ"),
-            _handle("0.4", "At the same size"),
-        ]
+        others = [_handle("white", "At the same λ"), _handle("0.4", "At the same size")]
         counts = [*differences["accuracy_difference_n"], *differences["matched_difference_n"]]
         comparisons = int((differences[[f"{m}_n" for m in measures]] > 1).to_numpy().sum())
         return page.finish(
-            handles,
+            panels.with_others(panels.method_handles(looks, lines=False), others),
             panels.seeds_note(counts).replace("seeds;", "paired seeds;", 1),
             f"Intervals are for single comparisons; {comparisons} are drawn.",
             "Same size: read off the control's front of that seed, undefined outside its range.",
             panels.UNITS_NOTE,
-            panels.absence_note(compared, style.method_styles(compared["method"])),
+            panels.absence_note(compared, panels.styles_of(compared)),
         )
 
 
@@ -116,12 +114,10 @@ def _by_size(axis: Axes, runs: pd.DataFrame, looks: dict) -> None:
     means = statistics.aggregate(runs, ["source", "point"], ["x", "y"])
     for name, look in looks.items():
         own = means[means["source"] == name].sort_values("x_mean")
-        axis.plot(
-            own["x_mean"], own["y_mean"], color=look.color, marker=look.marker, markersize=3,
-            lw=0.7, zorder=2.5, gid="points",
-        )  # fmt: skip
+        panels.curve(axis, own["x_mean"], own["y_mean"], look, _SCALE)
+        panels.marks(axis, own["x_mean"], own["y_mean"], look, _SCALE)
         panels.bars(axis, own["x_mean"], own["y_mean"], own["x_half_width"], own["y_half_width"],
-                    look.color)  # fmt: skip
+                    look.color, x_bounds=panels.POSITIVE, y_bounds=panels.PERCENT)  # fmt: skip
     panels.size_axis(axis, means["x_mean"])
     panels.linear_axis(axis, *panels.limits(means["y_mean"], least=0.5))
 

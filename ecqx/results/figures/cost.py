@@ -30,7 +30,7 @@ def training_cost(runs: pd.DataFrame, width: str = "page") -> Figure:
     """
     with style.context():
         statistics.require_columns(runs, [*statistics.RUN, "status", "train_s"], "runs")
-        tasks, styles = tasks_of(runs), style.method_styles(runs["method"])
+        tasks, styles = tasks_of(runs), panels.styles_of(runs)
         if not tasks:
             return panels.nothing(width, "no runs")
         seconds = _per_seed(runs, "train_s")
@@ -61,8 +61,8 @@ def training_cost(runs: pd.DataFrame, width: str = "page") -> Figure:
                 own = of_task(seconds, tasks[t])
                 page.title_row(t, _heading(tasks[t], own, "; "))
         return page.finish(
-            [],
-            panels.seeds_note(counts),
+            {"": panels.training_handles(styles)},
+            panels.seeds_note(counts, cut="0"),
             "Per seed: median over the operating points of a method.",
             "1 MB = 10⁶ bytes; resident memory of the process, libraries included, or of its GPU."
             if memory
@@ -111,11 +111,9 @@ def _panel(axis, table: pd.DataFrame, styles: dict, labelled: bool, logarithmic:
                 transform=axis.get_yaxis_transform(), fontsize=style.NOTE_FONT_SIZE,
             )  # fmt: skip
             continue
-        axis.plot(
-            [mean], [rows[method]], ls="none", marker=look.marker, color=look.color, gid="points"
-        )
+        panels.marks(axis, [mean], [rows[method]], look)
         panels.bars(axis, [mean], [rows[method]], [means.loc[method, "value_half_width"]],
-                    color=look.color)  # fmt: skip
+                    color=look.color, x_bounds=panels.POSITIVE)  # fmt: skip
     if logarithmic and (table["value"] > 0).any():
         panels.log_axis(axis, table["value"], least=0.2)
         axis.axvline(1, color="0.3", lw=0.7, zorder=1)
