@@ -105,7 +105,7 @@ _KNOWN = {
     "ecqx": MethodStyle("ECQx", "#c1180c", "o", 3.6),
     "wcam": MethodStyle("WCAM", "#a974a4", "D", 3.2),
     "ecq_wcam": MethodStyle("ECQ+WCAM", "#0b5b4e", "<", 4.2),
-    "ecqx_wcam": MethodStyle("ECQx+WCAM", "#5e0001", "X", 3.4),
+    "ecqx_wcam": MethodStyle("ECQx+WCAM", "#5e0001", "X", 4.0),
     "nncodec": MethodStyle("NNCodec", "#e89f27", "P", 4.2),
 }
 # For methods that this file does not know.

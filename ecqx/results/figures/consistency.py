@@ -46,8 +46,8 @@ def consistency_vs_size(
 
     A marker is the mean over seeds of the mean over samples, bars are 95 % t-intervals over seeds.
     A line joins the points on the method's front of accuracy on validation data and size; others
-    are small and pale, without interval. Horizontal lines with bands are the anchors: the identical network, one
-    retrained from another seed, and a random one.
+    are small and pale, without interval. Horizontal lines with bands are the anchors: the identical
+    network, one retrained from another seed, and a random one.
 
     Parameters
     ----------

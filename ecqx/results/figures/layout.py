@@ -26,9 +26,9 @@ _EDGE = 0.03  # inches around everything
 _GAP = 0.09  # inches between what belongs to neighboring panels
 _LINE = 1.25  # line height over font size
 _ROW_TITLE_PAD = 4  # points between a heading over a row and its panels
-_HANDLE = 2.6  # length of a legend's line, gap to its text, gap between columns: in font sizes
+_HANDLE = 2.2  # length of a legend's line, gap to its text, gap between columns: in font sizes
 _HANDLE_GAP = 0.5
-_COLUMN_GAP = 1.4
+_COLUMN_GAP = 1.0
 _LEGEND_GAP = 0.04  # inches between groups of the legend
 
 
@@ -255,24 +255,24 @@ class Page:
     def _legends(self, groups: Mapping[str, Sequence]) -> list[tuple]:
         """(title, legend, inches from the left) of each group, none placed yet.
 
-        Without a title the entries are centred; with titles all entries start beside the widest.
+        Without a title the entries are centred; with titles they start beside the widest.
         """
         size = style.SMALL_FONT_SIZE
         titles = max((text_width(title, size) for title in groups), default=0.0)
-        start = _EDGE + titles + _COLUMN_GAP * size / _POINTS if titles else self._width / 2
-        room = self._width - _EDGE - start if titles else self._width - 2 * _EDGE
-        extra = size * (_HANDLE + _HANDLE_GAP + _COLUMN_GAP) / _POINTS
+        handle, gap = (size * ems / _POINTS for ems in (_HANDLE + _HANDLE_GAP, _COLUMN_GAP))
+        beside = _EDGE + titles + gap
         found = []
         for title, handles in groups.items():
+            room = self._width - _EDGE - (beside if title else _EDGE)
             labels = [text_width(handle.get_label(), size) for handle in handles]
             for rows in range(1, len(handles) + 1):  # a legend is filled column by column
                 columns = math.ceil(len(handles) / rows)
-                widths = [max(part) + extra for part in _legend_columns(labels, columns) if part]
-                if sum(widths) <= room:
+                parts = [part for part in _legend_columns(labels, columns) if part]
+                if sum(max(part) + handle + gap for part in parts) - gap <= room:
                     break
             legend = self.figure.legend(
                 handles=handles,
-                loc="upper left" if titles else "upper center",
+                loc="upper left" if title else "upper center",
                 bbox_to_anchor=(0.5, 1.0),
                 ncols=columns,
                 borderpad=0,
@@ -282,7 +282,7 @@ class Page:
                 columnspacing=_COLUMN_GAP,
                 labelspacing=0.35,
             )
-            found.append((title, legend, start))
+            found.append((title, legend, beside if title else self._width / 2))
         return found
 
 

@@ -19,11 +19,15 @@ _NOTHING = "nothing"
 _NAMED_ABSENCES = 6
 UNITS_NOTE = "1\N{NO-BREAK SPACE}kB = 1000\N{NO-BREAK SPACE}bytes."
 FRONTS_NOTE = "Fronts are chosen on validation accuracy; test accuracy is shown."
+MATCHED_NOTE = (
+    "One operating point per method, near the smallest size at which more than half of the methods "
+    "agree in validation accuracy within 2 points; size and test accuracy stand beside each."
+)
 NO_BOUNDS = (-np.inf, np.inf)
 PERCENT = (0.0, 100.0)
 POSITIVE = (0.0, np.inf)
-_OFF_FRONT = 0.55  # size of a marker that is off its method's front, of one on it
-_FAINT = 0.5  # opacity of such a marker
+_OFF_FRONT = 0.6  # size of a marker that is off its method's front, of one on it
+_FAINT = 0.55  # opacity of such a marker
 
 
 def heading(task: tuple[str, str]) -> str:
@@ -36,6 +40,15 @@ def kilobytes(size_bytes: float) -> str:
     size = size_bytes / KILOBYTE
     digits = 2 if size < 10 else 1 if size < 100 else 0
     return f"{size:.{digits}f}\N{NO-BREAK SPACE}kB"
+
+
+def measured(size_bytes: float | None, accuracy: float | None, between: str = ", ") -> str:
+    """Size and accuracy of a network as text; says so where they are not known."""
+    known = [value for value in (size_bytes, accuracy) if value is not None and np.isfinite(value)]
+    if len(known) < 2:
+        return "no result"
+    percent = f"{100 * accuracy:.1f}\N{NO-BREAK SPACE}%"
+    return f"{kilobytes(size_bytes)}{between}{percent}"
 
 
 def log_axis(axis: Axes, values, which: str = "x", least: float = 0.15, minor: bool = True) -> None:
@@ -128,7 +141,7 @@ def marks(
         np.asarray(x, dtype=float), np.asarray(y, dtype=float), ls="none", marker=look.marker,
         markersize=size, markerfacecolor=look.face,
         markeredgecolor=look.color if hollow or faint else "white",
-        markeredgewidth=(0.9 if hollow else 0.35) * (0.6 if faint else 1.0),
+        markeredgewidth=scale * (0.9 if hollow else 0.35) * (0.6 if faint else 1.0),
         alpha=_FAINT if faint else None,
         zorder=(2.4 if faint else 3.0) + (0.3 if hollow else 0.3 * (1 - look.size / 10)),
         gid=gid,
@@ -168,7 +181,8 @@ def bars(
     ----------
     axis : Axes
     x, y : array_like, shape (n,)
-    x_half, y_half : array_like, shape (n,) optional; half widths of the intervals.
+    x_half, y_half : array_like, shape (n,) or (2, n), optional; half widths of the intervals, or
+        how far they reach down and up.
     color : str
     alpha : float, opacity.
     x_bounds, y_bounds : (float, float), least and largest value of each quantity.
@@ -178,10 +192,10 @@ def bars(
     for half, across, bounds in ((x_half, True, x_bounds), (y_half, False, y_bounds)):
         if half is None:
             continue
-        half = np.asarray(half, dtype=float)
-        known = np.isfinite(x + y + half)
+        down, up = np.broadcast_to(np.asarray(half, dtype=float), (2, *x.shape))
+        known = np.isfinite(x + y + down + up)
         middle, other = (x[known], y[known]) if across else (y[known], x[known])
-        ends = np.stack([middle - half[known], middle + half[known]], -1).clip(*bounds)
+        ends = np.stack([middle - down[known], middle + up[known]], -1).clip(*bounds)
         others = np.stack([other, other], -1)
         segments += list(np.stack([ends, others] if across else [others, ends], -1))
     if segments:

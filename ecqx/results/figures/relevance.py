@@ -123,9 +123,7 @@ def _correlation(axis: Axes, rows: pd.DataFrame) -> list[int]:
     ):
         axis.plot([at], [mean], ls="none", marker="o", markersize=3, color=_COLORS(place),
                   gid="points")  # fmt: skip
-        panels.bars(
-            axis, [at], [mean], y_half=[half], color=_COLORS(place), y_bounds=(-1.0, 1.0)
-        )
+        panels.bars(axis, [at], [mean], y_half=[half], color=_COLORS(place), y_bounds=(-1.0, 1.0))
     axis.axhline(0, color="0.4", lw=0.6, zorder=1)
     axis.set_xlim(0.4, len(means) + 0.6)
     step = max(1, -(-len(means) // 8))

@@ -245,7 +245,8 @@ def _missing_lane(axis: Axes, points: pd.DataFrame, styles: dict, low: float) ->
     share = _LANE_LINE * len(lines)
     _, top = axis.get_ylim()
     axis.set_ylim(low - (top - low) * share / (1 - share), top)
-    axis.axhspan(axis.get_ylim()[0], low, color="0.95", lw=0, zorder=0.4)
+    # above intervals that reach down: the lane has no vertical axis
+    axis.axhspan(axis.get_ylim()[0], low, color="0.95", lw=0, zorder=3.9)
     small = style.NOTE_FONT_SIZE
     place = {"transform": axis.transAxes, "zorder": 4}
     for line, (word, entries) in enumerate(lines):
