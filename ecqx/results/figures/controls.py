@@ -15,6 +15,7 @@ from ecqx.results.figures.layout import Page
 from ecqx.results.keys import of_task, tasks_of
 
 _COLUMNS = {"page": 3, "column": 2}
+_PALE = 0.25  # opacity of markers at the same λ
 _SCALE = 0.75  # of markers and lines: these panels are small
 # LRP and ECQ look as the methods they are; further sources take spare looks.
 _LOOKS = {
@@ -34,8 +35,8 @@ def controls_of_relevance(
     """ECQx steered by LRP against ECQx steered by each control, and ECQ, which is given none.
 
     First panel of a task: test accuracy [%] against size [kB, log] of every source. Then, one panel
-    per control, the difference in accuracy [points] of LRP to it, at the same λ (hollow) and read
-    off at the same size (filled): mean over paired seeds with 95 % t-intervals. Above zero, LRP is
+    per control, the difference in accuracy [points] of LRP to it, at the same λ (pale) and read off
+    at the same size (full colour): mean over paired seeds with 95 % t-intervals. Above zero, LRP is
     ahead.
 
     Parameters
@@ -79,7 +80,7 @@ def controls_of_relevance(
                     axis.tick_params(labelleft=False)
                 axis.set_xlabel("λ [–]" if index + per_row >= len(sources) else "")
             page.title_row(t * lines, panels.heading(task))
-        others = [_handle("white", "At the same λ"), _handle("0.4", "At the same size")]
+        others = [_handle(_PALE, "At the same λ"), _handle(1.0, "At the same size")]
         counts = [*differences["accuracy_difference_n"], *differences["matched_difference_n"]]
         comparisons = int((differences[[f"{m}_n" for m in measures]] > 1).to_numpy().sum())
         return page.finish(
@@ -96,10 +97,10 @@ def _order(sources: set[str]) -> list[str]:
     return [name for name in _LOOKS if name in sources] + sorted(sources - _LOOKS.keys())
 
 
-def _handle(face: str, label: str) -> Line2D:
+def _handle(opacity: float, label: str) -> Line2D:
     return Line2D(
-        [], [], ls="none", marker="o", color="0.4", markerfacecolor=face, markeredgewidth=0.8,
-        label=label,
+        [], [], ls="none", marker="o", color="0.4", markerfacecolor=("0.4", opacity),
+        markeredgewidth=0.8, label=label,
     )  # fmt: skip
 
 
@@ -128,16 +129,16 @@ def _differences(axis: Axes, rows: pd.DataFrame, look: style.MethodStyle, span) 
     axis.axhline(0, color="0.3", lw=0.7, zorder=1)
     offsets = np.linspace(-0.12, 0.12, rows["bits"].nunique()) if several_bits else [0.0]
     for offset, (_, own) in zip(offsets, rows.groupby("bits"), strict=True):
-        for measure, face, shift in (
-            ("accuracy_difference", "white", -0.16),
-            ("matched_difference", look.color, 0.16),
+        for measure, opacity, shift in (
+            ("accuracy_difference", _PALE, -0.16),
+            ("matched_difference", 1.0, 0.16),
         ):
             x = [places[lam] + shift + offset for lam in own[LAM]]
             y, half = 100 * own[f"{measure}_mean"], 100 * own[f"{measure}_half_width"]
             panels.bars(axis, x, y, y_half=half, color=look.color)
             axis.plot(
                 x, y, ls="none", marker=look.marker, markersize=3.5, color=look.color,
-                markerfacecolor=face, markeredgewidth=0.7, zorder=3, gid="points",
+                markerfacecolor=(look.color, opacity), markeredgewidth=0.7, zorder=3, gid="points",
             )  # fmt: skip
     axis.set_xlim(-0.6, len(places) - 0.4)
     axis.set_xticks(range(len(places)), [f"{lam:g}" for lam in places])

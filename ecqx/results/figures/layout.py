@@ -253,37 +253,55 @@ class Page:
         return height
 
     def _legends(self, groups: Mapping[str, Sequence]) -> list[tuple]:
-        """(title, legend, inches from the left) of each group, none placed yet.
+        """(title, legend, inches from the left) of the rows of each group, none placed yet.
 
         Without a title the entries are centred; with titles they start beside the widest.
         """
         size = style.SMALL_FONT_SIZE
         titles = max((text_width(title, size) for title in groups), default=0.0)
-        handle, gap = (size * ems / _POINTS for ems in (_HANDLE + _HANDLE_GAP, _COLUMN_GAP))
-        beside = _EDGE + titles + gap
+        beside = _EDGE + titles + _COLUMN_GAP * size / _POINTS
         found = []
         for title, handles in groups.items():
             room = self._width - _EDGE - (beside if title else _EDGE)
-            labels = [text_width(handle.get_label(), size) for handle in handles]
-            for rows in range(1, len(handles) + 1):  # a legend is filled column by column
-                columns = math.ceil(len(handles) / rows)
-                parts = [part for part in _legend_columns(labels, columns) if part]
-                if sum(max(part) + handle + gap for part in parts) - gap <= room:
-                    break
-            legend = self.figure.legend(
-                handles=handles,
-                loc="upper left" if title else "upper center",
-                bbox_to_anchor=(0.5, 1.0),
-                ncols=columns,
-                borderpad=0,
-                borderaxespad=0,
-                handlelength=_HANDLE,
-                handletextpad=_HANDLE_GAP,
-                columnspacing=_COLUMN_GAP,
-                labelspacing=0.35,
-            )
-            found.append((title, legend, beside if title else self._width / 2))
+            for index, (line, columns) in enumerate(_legend_lines(handles, room)):
+                legend = self.figure.legend(
+                    handles=line,
+                    loc="upper left" if title else "upper center",
+                    bbox_to_anchor=(0.5, 1.0),
+                    ncols=columns,
+                    borderpad=0,
+                    borderaxespad=0,
+                    handlelength=_HANDLE,
+                    handletextpad=_HANDLE_GAP,
+                    columnspacing=_COLUMN_GAP,
+                    labelspacing=0.35,
+                )
+                at = beside if title else self._width / 2
+                found.append(("" if index else title, legend, at))
         return found
+
+
+def _legend_lines(handles: Sequence, room: float) -> list[tuple[list, int]]:
+    """How the entries of a group share out ``room`` inches: parts of them, each with its columns.
+
+    In columns, if that takes no more lines than one entry after the other would.
+    """
+    size = style.SMALL_FONT_SIZE
+    handle, gap = (size * ems / _POINTS for ems in (_HANDLE + _HANDLE_GAP, _COLUMN_GAP))
+    widths = [handle + text_width(entry.get_label(), size) + gap for entry in handles]
+    lines: list[list] = []
+    left = 0.0
+    for entry, width in zip(handles, widths, strict=True):
+        if not lines or width - gap > left:
+            lines.append([])
+            left = room
+        lines[-1].append(entry)
+        left -= width
+    columns = math.ceil(len(handles) / len(lines))
+    parts = _legend_columns(widths, columns)
+    if sum(max(part) for part in parts if part) - gap <= room:
+        return [(list(handles), columns)]
+    return [(line, len(line)) for line in lines]
 
 
 def _legend_columns(values: Sequence[float], columns: int) -> list[Sequence[float]]:
