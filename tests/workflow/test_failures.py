@@ -68,14 +68,14 @@ class Method:
             tensors[first] = Quantized(tensors[first].codes.long() + 2**40, 0.1)
         return Compressed(tensors, history, 1)
 '''
-EXPLAINER = '''
+EXPLAINER = """
 
 @explainer(label="Breaks on zeros", source="for the test of the workflow")
 def breaks_on_zeros(model, x, target):
     if any(p.ndim > 1 and float((p == 0).float().mean()) > 0.5 for p in model.parameters()):
         raise ValueError("too many zeros")
     return gradient_x_input(model, x, target)
-'''
+"""
 # how -> status, a part of the reason
 EXPECTED = {
     "well": ("ok", ""),

@@ -195,6 +195,9 @@ class Page:
                 continue
             below[i] = max(below[i], (inner.y0 - outer.y0) / dpi)
             above[i] = max(above[i], (outer.y1 - inner.y1) / dpi)
+        if self._stretched:  # the numbers at both of its ends reach out by half a line
+            half = 0.5 * _LINE * style.NOTE_FONT_SIZE / _POINTS
+            below[-1], above[0] = max(below[-1], half), max(above[0], half)
         return left, right, below, above
 
     def _label_distances(self, renderer) -> dict[Axes, float]:
