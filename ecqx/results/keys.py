@@ -20,6 +20,7 @@ ANCHORS = ("identical", "retrained", "random")
 STATUSES = ("ok", "diverged", "failed", "skipped")
 LOST = STATUSES[1:]
 PARAMETER_PREFIX = "p_"
+LEAST_RANKED_TASKS = 4  # with fewer, ranks over tasks say nothing
 
 # The tables that the workflow collects, by the names of their files.
 COLLECTED = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ecqx.evaluation.consistency import METRICS, Metric
 from ecqx.evaluation.localisation import LOCALISATIONS, Localisation
 
@@ -19,3 +21,23 @@ def lower_is_better() -> frozenset[str]:
 def localisation() -> frozenset[str]:
     """Metrics that compare maps with ground-truth masks; all others measure consistency."""
     return frozenset(LOCALISATIONS)
+
+
+# Ranges of the metrics as they are defined; one that is not here may have any value.
+_BOUNDS = {
+    "cosine": (-1.0, 1.0),
+    "pearson": (-1.0, 1.0),
+    "spearman": (-1.0, 1.0),
+    "ssim": (-1.0, 1.0),
+    "topk_iou": (0.0, 1.0),
+    "normalised_l2": (0.0, 2.0),
+    "auc": (0.0, 1.0),
+    "pointing_game": (0.0, 1.0),
+    "relevance_mass": (0.0, 1.0),
+    "relevance_rank": (0.0, 1.0),
+}
+
+
+def bounds(name: str) -> tuple[float, float]:
+    """The least and the largest value that a metric can have; infinite where there is none."""
+    return _BOUNDS.get(name, (-math.inf, math.inf))

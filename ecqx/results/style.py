@@ -1,16 +1,18 @@
-"""One look for all figures: sizes, fonts, and a colour, marker and line style per method.
+"""One look for all figures: sizes, fonts, and a colour and marker per method.
 
 The colours of the known methods were chosen together: any two differ in lightness by 7 or more
 (CIELAB L*), so that they stay apart in grey, and in colour by 20 or more, as seen with normal
 vision and with each of the three dichromacies [machado2009dichromacy]. Methods that match
-attributions while they train are darker relatives of those they are built on. Markers and line
-styles tell methods apart once more.
+attributions while they train are darker relatives of those they are built on. Markers tell methods
+apart once more, and shrink from each method to those that are drawn over it: what coincides stays
+visible. Line style and filling say whether a method trains.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import matplotlib
@@ -24,7 +26,7 @@ from ecqx.results import metrics
 WIDTHS = {"page": 6.9, "column": 3.35}  # inches: both columns of a two-column page, or one
 FONT_SIZE = 7.5  # points
 SMALL_FONT_SIZE = 6.5  # points: ticks, legends
-NOTE_FONT_SIZE = 6.0  # points: small print below the panels, numbers inside them
+NOTE_FONT_SIZE = 6.0  # points: numbers and words inside the panels
 DOTS_PER_INCH = 200  # of a PNG, and of raster parts of a PDF
 
 RC = {
@@ -65,28 +67,57 @@ RC = {
 
 
 class MethodStyle(NamedTuple):
-    """How one method is drawn and what it is called."""
+    """How one method is drawn and what it is called.
+
+    Attributes
+    ----------
+    label, color, marker : str
+    size : float, of its markers, points.
+    trained : bool or None, whether its runs were trained; None where that is unknown, which looks
+        like training.
+    """
 
     label: str
     color: str
     marker: str
-    linestyle: str | tuple
+    size: float
+    trained: bool | None = None
+
+    @property
+    def face(self) -> str:
+        """Filling of the marker; without training there is none, and what is beneath shows."""
+        return "none" if self.trained is False else self.color
+
+    @property
+    def linestyle(self) -> str | tuple:
+        return (0, (3, 1.2)) if self.trained is False else "-"
+
+    @property
+    def linewidth(self) -> float:
+        """Points; with the markers, so that a line that is drawn over another leaves its edges."""
+        return 0.28 * self.size
 
 
 _KNOWN = {
-    "uniform_ptq": MethodStyle("Uniform PTQ", "#98c4fd", "v", (0, (1, 1))),
-    "uniform": MethodStyle("Uniform QAT", "#0b70e5", "s", (0, (5, 1.5))),
-    "ecq": MethodStyle("ECQ", "#29ad5b", "^", (0, (3, 1, 1, 1))),
-    "ecqx": MethodStyle("ECQx", "#c1180c", "o", "-"),
-    "wcam": MethodStyle("WCAM", "#a974a4", "D", (0, (3, 1, 1, 1, 1, 1))),
-    "ecq_wcam": MethodStyle("ECQ+WCAM", "#0b5b4e", "<", (0, (6, 1))),
-    "ecqx_wcam": MethodStyle("ECQx+WCAM", "#5e0001", "X", (0, (2, 1))),
-    "nncodec": MethodStyle("NNCodec", "#e89f27", "P", (0, (7, 2, 1.5, 2))),
+    "uniform_ptq": MethodStyle("Uniform PTQ", "#98c4fd", "v", 4.2),
+    "uniform": MethodStyle("Uniform QAT", "#0b70e5", "s", 5.4),
+    "ecq": MethodStyle("ECQ", "#29ad5b", "^", 5.6),
+    "ecqx": MethodStyle("ECQx", "#c1180c", "o", 3.6),
+    "wcam": MethodStyle("WCAM", "#a974a4", "D", 3.2),
+    "ecq_wcam": MethodStyle("ECQ+WCAM", "#0b5b4e", "<", 4.2),
+    "ecqx_wcam": MethodStyle("ECQx+WCAM", "#5e0001", "X", 4.0),
+    "nncodec": MethodStyle("NNCodec", "#e89f27", "P", 4.2),
 }
 # For methods that this file does not know.
 _SPARE_COLORS = ("#000000", "#8a8a8a", "#7a7a00", "#5a3fc0", "#ff8fa3", "#00b3b3", "#6b4423")
 _SPARE_MARKERS = ("h", ">", "p", "d", "*")
-_SPARE_LINESTYLES = ((0, (4, 1)), (0, (8, 2)), (0, (6, 1, 1, 1)), (0, (1, 2)), (0, (10, 1)))
+_SPARE_SIZES = (5.0, 4.4, 3.8)
+# Parts of names of data sets and models that are not words.
+_SPELLINGS = {
+    "cifar10": "CIFAR-10", "cnn": "CNN", "gsc": "GSC", "imagenet": "ImageNet", "mlp": "MLP",
+    "pascal": "Pascal", "resnet18": "ResNet18", "resnet20": "ResNet20", "vgg": "VGG",
+    "vgg16": "VGG16", "voc": "VOC",
+}  # fmt: skip
 
 
 def context():
@@ -94,15 +125,29 @@ def context():
     return matplotlib.rc_context(RC)
 
 
+def words(name: str) -> str:
+    """A name without its underscores: of a parameter, or of what nothing declares a label for."""
+    return name.replace("_", " ")
+
+
 def label(name: str) -> str:
     """Readable name of an explainer or a metric; unknown ones lose their underscores only."""
     declared = EXPLAINERS.get(name) or metrics.measured().get(name)
-    return declared.label if declared else name.replace("_", " ")
+    return declared.label if declared else words(name)
+
+
+def dataset_label(dataset: str) -> str:
+    """Readable name of a data set."""
+    return _spelled(dataset)
 
 
 def task_label(dataset: str, model: str) -> str:
-    """Readable name of a task."""
-    return f"{dataset} / {model}"
+    """Readable name of a task: its data set and its model."""
+    return f"{_spelled(dataset)} / {_spelled(model)}"
+
+
+def _spelled(name: str) -> str:
+    return " ".join(_SPELLINGS.get(part, part) for part in name.split("_"))
 
 
 def method_order(methods: Iterable[str]) -> list[str]:
@@ -125,27 +170,35 @@ def _ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
     return [name for name in known if name in names] + sorted(names.difference(known))
 
 
-def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
+def method_styles(
+    methods: Iterable[str], trained: Mapping[str, bool] = MappingProxyType({})
+) -> dict[str, MethodStyle]:
     """Style of each method, in the order of :func:`method_order`.
 
     A known method always looks the same. Others take spare colours and markers in sorted order, so
     that the same set of methods gives the same picture, whatever the order of the runs. Variants of
     a known method (:mod:`ecqx.results.variants`) bear its label.
+
+    Parameters
+    ----------
+    methods : iterable of str
+    trained : mapping of str to bool, whether a method's runs were trained, where that is known.
     """
     styles, spare = {}, 0
     for name in method_order(methods):
         if name in _KNOWN:
             styles[name] = _KNOWN[name]
-            continue
-        method, comma, rest = name.partition(", ")
-        known = _KNOWN[method].label if method in _KNOWN else method
-        styles[name] = MethodStyle(
-            known + comma + rest,
-            _SPARE_COLORS[spare % len(_SPARE_COLORS)],
-            _SPARE_MARKERS[spare % len(_SPARE_MARKERS)],
-            _SPARE_LINESTYLES[spare % len(_SPARE_LINESTYLES)],
-        )
-        spare += 1
+        else:
+            method, comma, rest = name.partition(", ")
+            known = _KNOWN[method].label if method in _KNOWN else words(method)
+            styles[name] = MethodStyle(
+                known + comma + words(rest),
+                _SPARE_COLORS[spare % len(_SPARE_COLORS)],
+                _SPARE_MARKERS[spare % len(_SPARE_MARKERS)],
+                _SPARE_SIZES[spare % len(_SPARE_SIZES)],
+            )
+            spare += 1
+        styles[name] = styles[name]._replace(trained=trained.get(name))
     return styles
 
 

@@ -22,6 +22,6 @@ def test_widths_have_names_of_their_own():
 
 def test_captions_say_what_is_shown_and_n_of_each_width():
     same = pictures.caption("ranks", "**Ranks**\nof methods.", {"page": "n = 3", "column": "n = 3"})
-    assert same == "## ranks\n\n**Ranks** of methods.\n\n*In the figure (page and column):* n = 3\n"
+    assert same == "## ranks\n\n**Ranks** of methods.\n\nn = 3\n"
     two = pictures.caption("ranks", "Ranks.", {"page": "n = 3", "column": "n = 2"})
-    assert two.endswith("*In the figure (page):* n = 3\n\n*In the figure (column):* n = 2\n")
+    assert two.endswith("*At page width:* n = 3\n\n*At column width:* n = 2\n")

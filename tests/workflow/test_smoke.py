@@ -226,7 +226,7 @@ def test_edited_baseline_plans_its_own_runs(finished):
         ("ecqx/tasks/datasets/digits.py", "prepare_data", None),
         ("ecqx/results/style.py", "make_tables", "collect"),
         ("ecqx/page/page.css", "make_page", "draw_figures"),
-        ("workflow/report/ranks.rst", "draw_figures", "make_page"),
+        ("workflow/report/layers.rst", "draw_figures", "make_page"),
         ("workflow/scripts/evaluate.py", "evaluate", "pretrain"),
         ("workflow/pipeline/jobs/rows.py", "collect", "prepare_data"),
         ("workflow/pipeline/jobs/job.py", "prepare_data", None),

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ecqx.evaluation.localisation import LOCALISATIONS
 from ecqx.results import statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page, grid_of_blocks
 from ecqx.results.keys import of_task, tasks_of
+from ecqx.results.metrics import bounds
 
 _ROW = [*statistics.RUN, "explainer", "metric", "subset", "signed", "mean"]
 # Greys of their own line styles: anchors are no methods.
@@ -27,13 +27,17 @@ _ANCHOR_LOOKS = {
 _TASKS_ACROSS = 6
 _ROOMY_ROWS = 4  # with more rows panels are lower, and single seeds would fill them
 _IN_A_COLUMN = 2  # explainers that a column has room for
+# The measures that tell methods apart. The pointing game is near its best value for most networks,
+# and the mass follows how much of a map is positive.
+_TELLING = ("auc", "relevance_rank")
+_SCALE = 0.75  # of markers and lines: these panels are small
 _ONE_PER_FAMILY = ("lrp_epsilon_plus_flat", "grad_cam", "gradient_x_input")
 
 
 def consistency_vs_size(
     runs: pd.DataFrame,
     attributions: pd.DataFrame,
-    metric: str = "cosine",
+    metric: str,
     subset: str = "all",
     signed: bool = True,
     width: str = "page",
@@ -41,9 +45,9 @@ def consistency_vs_size(
     """Agreement of attributions with full precision against artefact size [kB, log].
 
     A marker is the mean over seeds of the mean over samples, bars are 95 % t-intervals over seeds.
-    A line joins the points on the method's front of accuracy and size; others are small and hollow,
-    without interval. Horizontal lines with bands are the anchors: the identical network, one
-    retrained from another seed, and a random one.
+    A line joins the points on the method's front of accuracy on validation data and size; others
+    are small and pale, without interval. Horizontal lines with bands are the anchors: the identical
+    network, one retrained from another seed, and a random one.
 
     Parameters
     ----------
@@ -56,7 +60,7 @@ def consistency_vs_size(
     """
     with style.context():
         rows = _selected(runs, attributions, [metric], subset, signed)
-        styles = style.method_styles(runs["method"])
+        styles = panels.styles_of(runs)
         tasks = tasks_of(runs)
         explainers = style.explainer_order(rows["explainer"].unique())
         if width == "column":
@@ -90,7 +94,7 @@ def consistency_vs_size(
 def localisation_vs_size(
     runs: pd.DataFrame,
     attributions: pd.DataFrame,
-    metrics: Sequence[str] = tuple(LOCALISATIONS),
+    metrics: Sequence[str] = _TELLING,
     subset: str = "all",
     signed: bool = True,
     width: str = "page",
@@ -111,7 +115,7 @@ def localisation_vs_size(
     """
     with style.context():
         rows = _selected(runs, attributions, list(metrics), subset, signed)
-        styles = style.method_styles(runs["method"])
+        styles = panels.styles_of(runs)
         tasks = tasks_of(rows)
         metrics = [metric for metric in metrics if (rows["metric"] == metric).any()]
         explainers = style.explainer_order(rows["explainer"].unique())
@@ -262,34 +266,27 @@ class _Panels:
             for name in statistics.ANCHORS:
                 if name in levels.index:
                     mean, half_width = levels.loc[name, ["mean_mean", "mean_half_width"]]
-                    panels.level(axis, mean, half_width, *_ANCHOR_LOOKS[name][1:])
+                    looks = _ANCHOR_LOOKS[name][1:]
+                    panels.level(axis, mean, half_width, *looks, bounds=bounds(metric))
         if seeds is not None and not self._crowded:
             panels.seed_cloud(axis, seeds, "size", "mean", self._styles)
         if points is not None:
-            self._points(axis, points)
+            self._points(axis, points, bounds(metric))
         sizes = self._sizes.get(task)
         panels.size_axis(axis, [] if sizes is None else sizes["size"], minor=not self._crowded)
         return levels is not None or points is not None
 
-    def _points(self, axis: Axes, points: pd.DataFrame) -> None:
+    def _points(self, axis: Axes, points: pd.DataFrame, within: tuple[float, float]) -> None:
         for method, own in _by(points.sort_values("size_mean"), ["method"]).items():
             look = self._styles[method]
             front, off = own[own["own_front"]], own[~own["own_front"]]
-            axis.plot(
-                front["size_mean"].to_numpy(), front["mean_mean"].to_numpy(), color=look.color,
-                ls=look.linestyle, lw=0.7, marker=look.marker, markersize=3.0, markeredgewidth=0.3,
-                zorder=2.5, gid="points",
-            )  # fmt: skip
+            panels.curve(axis, front["size_mean"], front["mean_mean"], look, _SCALE)
             panels.bars(
                 axis, front["size_mean"], front["mean_mean"], front["size_half_width"],
-                front["mean_half_width"], look.color,
+                front["mean_half_width"], look.color, x_bounds=panels.POSITIVE, y_bounds=within,
             )  # fmt: skip
-            if len(off):
-                axis.plot(
-                    off["size_mean"].to_numpy(), off["mean_mean"].to_numpy(), ls="none",
-                    marker=look.marker, markersize=2.2, markerfacecolor="white",
-                    markeredgecolor=look.color, markeredgewidth=0.6, zorder=2.4, gid="points",
-                )  # fmt: skip
+            panels.marks(axis, front["size_mean"], front["mean_mean"], look, _SCALE)
+            panels.marks(axis, off["size_mean"], off["mean_mean"], look, _SCALE, faint=True)
 
 
 def _by(frame: pd.DataFrame, keys: list[str]) -> dict:
@@ -302,11 +299,11 @@ def _finish(
     page: Page, rows: pd.DataFrame, runs: pd.DataFrame, styles: dict, what: str, subset: str,
     signed: bool, crowded: bool,
 ) -> Figure:  # fmt: skip
-    handles = panels.method_handles(styles)
+    others = [panels.off_front_handle()]
     for name in statistics.ANCHORS:
         if (rows["method"] == name).any():
             words, color, dashes = _ANCHOR_LOOKS[name]
-            handles.append(Line2D([], [], color=color, ls=dashes, lw=0.9, label=words.capitalize()))
+            others.append(Line2D([], [], color=color, ls=dashes, lw=0.9, label=words.capitalize()))
     keys = [*statistics.POINT, "explainer", "metric"]
     counts = statistics.aggregate(rows, keys, ["mean"])["mean_n"]
     words = {
@@ -315,11 +312,11 @@ def _finish(
     }.get(subset, subset)
     maps = "signed" if signed else "absolute"
     return page.finish(
-        handles,
+        panels.with_others(panels.method_handles(styles), others),
         f"{what}{maps} maps, mean over {words}.",
-        panels.seeds_note(counts),
+        panels.seeds_note(counts, cut="the bounds of the measure"),
         "" if crowded else "Faint: single seeds.",
-        "Hollow: off the method's front of accuracy and size.",
+        "Lines join the front of size and accuracy on validation data.",
         panels.UNITS_NOTE,
         panels.absence_note(runs, styles),
     )

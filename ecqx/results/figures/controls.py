@@ -15,15 +15,17 @@ from ecqx.results.figures.layout import Page
 from ecqx.results.keys import of_task, tasks_of
 
 _COLUMNS = {"page": 3, "column": 2}
+_PALE = 0.25  # opacity of markers at the same λ
+_SCALE = 0.75  # of markers and lines: these panels are small
 # LRP and ECQ look as the methods they are; further sources take spare looks.
 _LOOKS = {
-    "lrp": style.MethodStyle("LRP", "#c1180c", "o", "-"),
-    "shuffled": style.MethodStyle("Shuffled LRP", "#8a8a8a", "s", "-"),
-    "magnitude": style.MethodStyle("Magnitude", "#e89f27", "D", "-"),
-    "gradient": style.MethodStyle("Gradient", "#0b70e5", "v", "-"),
-    "fisher": style.MethodStyle("Fisher", "#a974a4", "P", "-"),
-    "constant": style.MethodStyle("Constant", "#0b5b4e", "<", "-"),
-    controls.WITHOUT: style.MethodStyle("None (ECQ)", "#29ad5b", "^", "-"),
+    "lrp": style.MethodStyle("LRP", "#c1180c", "o", 3.6),
+    "shuffled": style.MethodStyle("Shuffled LRP", "#8a8a8a", "s", 5.0),
+    "magnitude": style.MethodStyle("Magnitude", "#e89f27", "D", 3.4),
+    "gradient": style.MethodStyle("Gradient", "#0b70e5", "v", 4.4),
+    "fisher": style.MethodStyle("Fisher", "#a974a4", "P", 4.2),
+    "constant": style.MethodStyle("Constant", "#0b5b4e", "<", 4.4),
+    controls.WITHOUT: style.MethodStyle("None (ECQ)", "#29ad5b", "^", 5.2),
 }
 
 
@@ -33,8 +35,8 @@ def controls_of_relevance(
     """ECQx steered by LRP against ECQx steered by each control, and ECQ, which is given none.
 
     First panel of a task: test accuracy [%] against size [kB, log] of every source. Then, one panel
-    per control, the difference in accuracy [points] of LRP to it, at the same λ (hollow) and read
-    off at the same size (filled): mean over paired seeds with 95 % t-intervals. Above zero, LRP is
+    per control, the difference in accuracy [points] of LRP to it, at the same λ (pale) and read off
+    at the same size (full colour): mean over paired seeds with 95 % t-intervals. Above zero, LRP is
     ahead.
 
     Parameters
@@ -78,19 +80,16 @@ def controls_of_relevance(
                     axis.tick_params(labelleft=False)
                 axis.set_xlabel("λ [–]" if index + per_row >= len(sources) else "")
             page.title_row(t * lines, panels.heading(task))
-        handles = panels.method_handles(looks, lines=False) + [
-            _handle("white", "At the same λ"),
-            _handle("0.4", "At the same size"),
-        ]
+        others = [_handle(_PALE, "At the same λ"), _handle(1.0, "At the same size")]
         counts = [*differences["accuracy_difference_n"], *differences["matched_difference_n"]]
         comparisons = int((differences[[f"{m}_n" for m in measures]] > 1).to_numpy().sum())
         return page.finish(
-            handles,
+            panels.with_others(panels.method_handles(looks, lines=False), others),
             panels.seeds_note(counts).replace("seeds;", "paired seeds;", 1),
             f"Intervals are for single comparisons; {comparisons} are drawn.",
             "Same size: read off the control's front of that seed, undefined outside its range.",
             panels.UNITS_NOTE,
-            panels.absence_note(compared, style.method_styles(compared["method"])),
+            panels.absence_note(compared, panels.styles_of(compared)),
         )
 
 
@@ -98,10 +97,10 @@ def _order(sources: set[str]) -> list[str]:
     return [name for name in _LOOKS if name in sources] + sorted(sources - _LOOKS.keys())
 
 
-def _handle(face: str, label: str) -> Line2D:
+def _handle(opacity: float, label: str) -> Line2D:
     return Line2D(
-        [], [], ls="none", marker="o", color="0.4", markerfacecolor=face, markeredgewidth=0.8,
-        label=label,
+        [], [], ls="none", marker="o", color="0.4", markerfacecolor=("0.4", opacity),
+        markeredgewidth=0.8, label=label,
     )  # fmt: skip
 
 
@@ -116,12 +115,10 @@ def _by_size(axis: Axes, runs: pd.DataFrame, looks: dict) -> None:
     means = statistics.aggregate(runs, ["source", "point"], ["x", "y"])
     for name, look in looks.items():
         own = means[means["source"] == name].sort_values("x_mean")
-        axis.plot(
-            own["x_mean"], own["y_mean"], color=look.color, marker=look.marker, markersize=3,
-            lw=0.7, zorder=2.5, gid="points",
-        )  # fmt: skip
+        panels.curve(axis, own["x_mean"], own["y_mean"], look, _SCALE)
+        panels.marks(axis, own["x_mean"], own["y_mean"], look, _SCALE)
         panels.bars(axis, own["x_mean"], own["y_mean"], own["x_half_width"], own["y_half_width"],
-                    look.color)  # fmt: skip
+                    look.color, x_bounds=panels.POSITIVE, y_bounds=panels.PERCENT)  # fmt: skip
     panels.size_axis(axis, means["x_mean"])
     panels.linear_axis(axis, *panels.limits(means["y_mean"], least=0.5))
 
@@ -132,16 +129,16 @@ def _differences(axis: Axes, rows: pd.DataFrame, look: style.MethodStyle, span) 
     axis.axhline(0, color="0.3", lw=0.7, zorder=1)
     offsets = np.linspace(-0.12, 0.12, rows["bits"].nunique()) if several_bits else [0.0]
     for offset, (_, own) in zip(offsets, rows.groupby("bits"), strict=True):
-        for measure, face, shift in (
-            ("accuracy_difference", "white", -0.16),
-            ("matched_difference", look.color, 0.16),
+        for measure, opacity, shift in (
+            ("accuracy_difference", _PALE, -0.16),
+            ("matched_difference", 1.0, 0.16),
         ):
             x = [places[lam] + shift + offset for lam in own[LAM]]
             y, half = 100 * own[f"{measure}_mean"], 100 * own[f"{measure}_half_width"]
             panels.bars(axis, x, y, y_half=half, color=look.color)
             axis.plot(
                 x, y, ls="none", marker=look.marker, markersize=3.5, color=look.color,
-                markerfacecolor=face, markeredgewidth=0.7, zorder=3, gid="points",
+                markerfacecolor=(look.color, opacity), markeredgewidth=0.7, zorder=3, gid="points",
             )  # fmt: skip
     axis.set_xlim(-0.6, len(places) - 0.4)
     axis.set_xticks(range(len(places)), [f"{lam:g}" for lam in places])

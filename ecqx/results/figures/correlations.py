@@ -85,7 +85,7 @@ def metric_correlations(
         spread = sorted(set(counts))
         points = f"{spread[0]}" if len(spread) == 1 else f"{spread[0]} to {spread[-1]}"
         return page.finish(
-            [],
+            None,
             f"n = {points} operating points per correlation (means over seeds), "
             f"{len(correlations)} pairs of task and explainer.",
             "Lower triangle: mean over explainers, upper: the least of them."

@@ -20,7 +20,8 @@ def training_cost(runs: pd.DataFrame, width: str = "page") -> Figure:
     """Training time of an operating point relative to uniform training [log]; peak memory [MB].
 
     Per seed, the median over a method's operating points over that of uniform training; markers
-    are means over seeds with 95 % t-intervals. Seconds instead, where uniform training was not
+    are means over seeds with 95 % t-intervals, of times those of their logarithms: geometric means.
+    Seconds instead, where uniform training was not
     run. Memory is shown where ``runs`` has the column peak_memory_bytes with values.
 
     Parameters
@@ -30,7 +31,7 @@ def training_cost(runs: pd.DataFrame, width: str = "page") -> Figure:
     """
     with style.context():
         statistics.require_columns(runs, [*statistics.RUN, "status", "train_s"], "runs")
-        tasks, styles = tasks_of(runs), style.method_styles(runs["method"])
+        tasks, styles = tasks_of(runs), panels.styles_of(runs)
         if not tasks:
             return panels.nothing(width, "no runs")
         seconds = _per_seed(runs, "train_s")
@@ -61,8 +62,9 @@ def training_cost(runs: pd.DataFrame, width: str = "page") -> Figure:
                 own = of_task(seconds, tasks[t])
                 page.title_row(t, _heading(tasks[t], own, "; "))
         return page.finish(
-            [],
+            {"": panels.training_handles(styles)},
             panels.seeds_note(counts),
+            "Times: geometric means, intervals of logarithms.",
             "Per seed: median over the operating points of a method.",
             "1 MB = 10⁶ bytes; resident memory of the process, libraries included, or of its GPU."
             if memory
@@ -102,6 +104,8 @@ def _cells(width: str, tasks: int, quantities: int, height: float):
 
 def _panel(axis, table: pd.DataFrame, styles: dict, labelled: bool, logarithmic: bool) -> list[int]:
     rows = panels.method_rows(axis, styles, labelled)
+    if logarithmic:
+        table = table.assign(value=np.log10(table["value"].where(table["value"] > 0)))
     means = statistics.aggregate(table, ["method"], ["value"]).set_index("method")
     for method, look in styles.items():
         mean = means["value_mean"].get(method, np.nan)
@@ -111,13 +115,15 @@ def _panel(axis, table: pd.DataFrame, styles: dict, labelled: bool, logarithmic:
                 transform=axis.get_yaxis_transform(), fontsize=style.NOTE_FONT_SIZE,
             )  # fmt: skip
             continue
-        axis.plot(
-            [mean], [rows[method]], ls="none", marker=look.marker, color=look.color, gid="points"
-        )
-        panels.bars(axis, [mean], [rows[method]], [means.loc[method, "value_half_width"]],
-                    color=look.color)  # fmt: skip
-    if logarithmic and (table["value"] > 0).any():
-        panels.log_axis(axis, table["value"], least=0.2)
+        half = means.loc[method, "value_half_width"]
+        if logarithmic:
+            low, mean, high = 10.0 ** np.array([mean - half, mean, mean + half])
+            half = [[mean - low], [high - mean]]
+        panels.marks(axis, [mean], [rows[method]], look)
+        panels.bars(axis, [mean], [rows[method]], np.reshape(half, (-1, 1)), color=look.color,
+                    x_bounds=panels.POSITIVE)  # fmt: skip
+    if logarithmic:
+        panels.log_axis(axis, 10 ** table["value"], least=0.2)
         axis.axvline(1, color="0.3", lw=0.7, zorder=1)
     else:
         low, high = panels.limits(table["value"], least=10)

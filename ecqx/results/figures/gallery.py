@@ -74,7 +74,7 @@ def gallery(
         raise ValueError(f"selected: {len(tasks)} tasks, expected the rows of one")
 
     with style.context():
-        styles = style.method_styles(selected["method"])
+        styles = panels.styles_of(selected)
         by_method = selected.set_index("method")
         first = selected.iloc[0]
         strips = [
@@ -116,10 +116,9 @@ def gallery(
         scale = Normalize(-1, 1)
         color_bar(page.stretch(-1), scale, _COLORMAP, "Attribution\n/ its maximum [–]")
         return page.finish(
-            [],
-            f"{style.task_label(*tasks[0])}, {style.label(explainer)}, seed {first['seed']}: size "
-            "and test accuracy of the very run that is shown (n = 1), of sizes as equal as the "
-            f"operating points allow. {panels.UNITS_NOTE}",
+            None,
+            f"{panels.heading(tasks[0])}, {style.label(explainer)}, seed {first['seed']}, n = 1.",
+            f"{panels.MATCHED_NOTE} {panels.UNITS_NOTE}",
             "Each map is divided by its own largest |attribution|: shapes compare, magnitudes do "
             "not. Red speaks for the class, blue against it.",
             "Outline: ground-truth mask." if masks is not None else "",
@@ -154,9 +153,8 @@ def _page_of_rows(strips: int, samples: int, ratio: float):
 
 
 def _head(name: str, size_bytes: float, accuracy: float) -> str:
-    if np.isfinite(size_bytes) and np.isfinite(accuracy):
-        return "\n".join([name, panels.kilobytes(size_bytes), f"{accuracy * 100:.1f} %"])
-    return f"{name}\nno result"
+    between = "\n"
+    return f"{name}\n{panels.measured(size_bytes, accuracy, between)}"
 
 
 def _draw_input(axis: Axes, image: np.ndarray, mask: np.ndarray | None) -> None:

@@ -30,8 +30,9 @@ def layers(runs: pd.DataFrame, tensors: pd.DataFrame, width: str = "page") -> Fi
     """Sparsity [%] and entropy [bits per weight] of every tensor, method by method.
 
     One operating point per method, of like size (:func:`statistics.matched_runs`), mean over its
-    seeds. A row per method and a column per tensor in the order of the network; below, the share
-    of all weights that is in the tensor. A method without a finished run is hatched.
+    seeds. A row per method, with the size and the test accuracy of the point, and a column per
+    tensor in the order of the network; below, the share of all weights that is in the tensor. A
+    method without a finished run is hatched.
 
     Parameters
     ----------
@@ -43,13 +44,20 @@ def layers(runs: pd.DataFrame, tensors: pd.DataFrame, width: str = "page") -> Fi
     with style.context():
         statistics.require_columns(tensors, _KEYS, "layers")
         chosen = statistics.matched_runs(runs)
-        styles = style.method_styles(runs["method"])
+        styles = panels.styles_of(runs)
         tasks = [task for task in tasks_of(runs) if len(of_task(tensors, task))]
         if not tasks:
             return panels.nothing(width, "no results of layers")
         rows = tensors.merge(chosen[statistics.POINT], on=statistics.POINT)
-        height = 0.135 * len(styles)
-        names = [look.label for look in styles.values()]
+        points = statistics.aggregate_points(runs).merge(
+            chosen[statistics.POINT], on=statistics.POINT
+        )
+        heads = {
+            task: _heads(of_task(points, task), styles, " " if width == "page" else "\n")
+            for task in tasks
+        }
+        height = (0.135 if width == "page" else 0.23) * len(styles)
+        names = [line for own in heads.values() for head in own for line in head.split("\n")]
         beside = max(text_width(name, style.SMALL_FONT_SIZE) for name in [*names, _SHARES])
         page = Page(width, [height, 0.2] * len(tasks), [None, 0.07] * len(_QUANTITIES),
                     gap=_GAP, beside=beside)  # fmt: skip
@@ -64,8 +72,10 @@ def layers(runs: pd.DataFrame, tensors: pd.DataFrame, width: str = "page") -> Fi
             for q, (column, factor, words, form) in enumerate(_QUANTITIES):
                 upper, left = 2 * t, 2 * q
                 axis, below = page.grid[upper, left], page.grid[upper + 1, left]
-                counts += _heatmap(page, axis, here, everything, styles, column, factor, form,
-                                   scales[q], labelled=left == 0)  # fmt: skip
+                counts += _heatmap(page, axis, here, everything, list(styles), column, factor, form,
+                                   scales[q])  # fmt: skip
+                axis.set_yticks(np.arange(len(styles)) + 0.5, heads[task])
+                axis.tick_params(axis="y", length=0, labelleft=left == 0)
                 color_bar(page.grid[upper, left + 1], scales[q])
                 panels.empty_panel(page.grid[upper + 1, left + 1], "")
                 _shares(below, everything, labelled=left == 0)
@@ -74,11 +84,11 @@ def layers(runs: pd.DataFrame, tensors: pd.DataFrame, width: str = "page") -> Fi
                 axis.tick_params(axis="x", labelbottom=False, length=0)
                 if t == len(tasks) - 1:
                     below.set_xlabel("Tensor [–]")
-            page.title_row(2 * t, f"{panels.heading(task)}; {_sizes(chosen, task)}")
+            page.title_row(2 * t, panels.heading(task))
         return page.finish(
-            [],
+            None,
             f"{panels.seeds_text(counts)}; values: means over seeds, no intervals.",
-            "One operating point per method, of sizes as equal as the points allow.",
+            f"{panels.MATCHED_NOTE} {panels.UNITS_NOTE}",
             "Tensors in the order of the network; grey bars: share of all weights that is in the "
             "tensor, the full height is 100 %. Bits per weight: first-order entropy of the levels. "
             "Hatched: no finished run.",
@@ -87,16 +97,14 @@ def layers(runs: pd.DataFrame, tensors: pd.DataFrame, width: str = "page") -> Fi
 
 
 def _heatmap(
-    page: Page, axis: Axes, rows: pd.DataFrame, everything: pd.DataFrame, styles: dict,
-    column: str, factor: float, form: Callable[[float], str], scale: Normalize, labelled: bool,
+    page: Page, axis: Axes, rows: pd.DataFrame, everything: pd.DataFrame, methods: list[str],
+    column: str, factor: float, form: Callable[[float], str], scale: Normalize,
 ) -> list[int]:  # fmt: skip
     positions = np.sort(everything["position"].unique())
     means = statistics.aggregate(rows, ["method", "position"], [column])
     table = means.pivot(index="method", columns="position", values=f"{column}_mean")
-    table = table.reindex(index=list(styles), columns=positions).to_numpy(float) * factor
+    table = table.reindex(index=methods, columns=positions).to_numpy(float) * factor
     fill(axis, table, scale, colormaps["cividis"], form, page.panel_width)
-    axis.set_yticks(np.arange(len(styles)) + 0.5, [look.label for look in styles.values()])
-    axis.tick_params(axis="y", length=0, labelleft=labelled)
     return list(means[f"{column}_n"])
 
 
@@ -115,8 +123,13 @@ def _shares(axis: Axes, everything: pd.DataFrame, labelled: bool) -> None:
     axis.set_xticks(ticks + 0.5, [f"{tick + 1}" for tick in ticks])
 
 
-def _sizes(chosen: pd.DataFrame, task) -> str:
-    sizes = of_task(chosen, task)["size_bytes"].astype(float).dropna()
-    if sizes.empty:
-        return "no finished run"
-    return f"{panels.kilobytes(sizes.min())} to {panels.kilobytes(sizes.max())}"
+def _heads(points: pd.DataFrame, styles: dict, between: str) -> list[str]:
+    """Name, mean size and mean accuracy of every method's point."""
+    sizes, accuracies = (
+        dict(zip(points["method"], points[f"{name}_mean"], strict=True))
+        for name in ("size_bytes", "accuracy")
+    )
+    return [
+        f"{look.label}{between}{panels.measured(sizes.get(name), accuracies.get(name))}"
+        for name, look in styles.items()
+    ]

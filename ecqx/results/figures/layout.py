@@ -1,15 +1,16 @@
-"""Composition of a figure: panels of equal width in a grid, a legend above, small print below.
+"""Composition of a figure: panels of equal width in a grid, a legend above; and its caption.
 
 Everything is placed in inches, from measured texts: panels get the height that was asked for and
 the figure grows to hold them, so that nothing overlaps whatever labels turn up. It costs one
 measurement of each panel; matplotlib's constrained layout takes two and squeezes panels instead.
+What a caption has to say, n, intervals, what is absent, goes with the figure, not into the picture.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,9 +26,10 @@ _EDGE = 0.03  # inches around everything
 _GAP = 0.09  # inches between what belongs to neighboring panels
 _LINE = 1.25  # line height over font size
 _ROW_TITLE_PAD = 4  # points between a heading over a row and its panels
-_HANDLE = 2.6  # length of a legend's line, gap to its text, gap between columns: in font sizes
+_HANDLE = 2.2  # length of a legend's line, gap to its text, gap between columns: in font sizes
 _HANDLE_GAP = 0.5
-_COLUMN_GAP = 1.4
+_COLUMN_GAP = 1.0
+_LEGEND_GAP = 0.04  # inches between groups of the legend
 
 
 @functools.lru_cache(maxsize=4096)
@@ -130,8 +132,15 @@ class Page:
         """``text`` broken into lines that fit beside a row of panels as its vertical label."""
         return wrap(text, self._heights[row] + 0.5 * _GAP, style.FONT_SIZE)
 
-    def finish(self, handles: Sequence = (), *sentences: str) -> Figure:
-        """Place everything: panels, ``handles`` as legend above them, ``sentences`` below."""
+    def finish(self, groups: Mapping[str, Sequence] | None = None, *sentences: str) -> Figure:
+        """Place everything: panels, and above them the legend.
+
+        Parameters
+        ----------
+        groups : mapping of str to sequence of handles, optional; title -> entries of the legend,
+            which start in rows of their own. The title of one group may be empty.
+        sentences : str, what the caption has to say of this figure, see :func:`note_of`.
+        """
         figure = self.figure
         renderer = figure.canvas.get_renderer()
         left, right, below, above = self._overhangs(renderer)
@@ -143,21 +152,25 @@ class Page:
         for row, text in self._row_titles.items():
             lines = text.count("\n") + 1
             above[row] += (lines * _LINE * style.SMALL_FONT_SIZE + _ROW_TITLE_PAD) / _POINTS
-        legend = self._legend(handles) if len(handles) else None
-        head = legend.get_window_extent(renderer).height / figure.dpi + _GAP if legend else 0.0
-        note = wrap(" ".join(s for s in sentences if s), self._width - 0.1, style.NOTE_FONT_SIZE)
-        lines = note.count("\n") + 1 if note else 0
-        foot = lines * _LINE * style.NOTE_FONT_SIZE / _POINTS + (_GAP if note else 0.0)
-        height = self._place(left, right, below, above, head, foot)
+        legends = self._legends({t: list(h) for t, h in (groups or {}).items() if len(h)})
+        heights = [
+            legend.get_window_extent(renderer).height / figure.dpi for _, legend, _ in legends
+        ]
+        head = sum(heights) + _LEGEND_GAP * (len(heights) - 1) + _GAP if legends else 0.0
+        height = self._place(left, right, below, above, head)
         for axis, distance in distances.items():
             axis.yaxis.set_label_coords(-distance / (axis.get_position().width * self._width), 0.5)
-        if legend:
-            legend.set_bbox_to_anchor((0.5, 1 - _EDGE / height), figure.transFigure)
-        if note:
-            figure.text(
-                2 * _EDGE / self._width, _EDGE / height, note, va="bottom", ha="left",
-                fontsize=style.NOTE_FONT_SIZE, color="0.25", linespacing=_LINE, gid="note",
-            )  # fmt: skip
+        top = height - _EDGE
+        for (title, legend, at), own in zip(legends, heights, strict=True):
+            legend.set_bbox_to_anchor((at / self._width, top / height), figure.transFigure)
+            if title:
+                # on the line of the first row of entries
+                figure.text(
+                    _EDGE / self._width, (top - 0.5 * style.SMALL_FONT_SIZE / _POINTS) / height,
+                    title, va="center", ha="left", fontsize=style.SMALL_FONT_SIZE, color="0.25",
+                )  # fmt: skip
+            top -= own + _LEGEND_GAP
+        figure.set_label(" ".join(sentence for sentence in sentences if sentence))
         for row, text in self._row_titles.items():
             box = self.grid[row, 0].get_position()
             figure.text(
@@ -182,6 +195,9 @@ class Page:
                 continue
             below[i] = max(below[i], (inner.y0 - outer.y0) / dpi)
             above[i] = max(above[i], (outer.y1 - inner.y1) / dpi)
+        if self._stretched:  # the numbers at both of its ends reach out by half a line
+            half = 0.5 * _LINE * style.NOTE_FONT_SIZE / _POINTS
+            below[-1], above[0] = max(below[-1], half), max(above[0], half)
         return left, right, below, above
 
     def _label_distances(self, renderer) -> dict[Axes, float]:
@@ -206,7 +222,7 @@ class Page:
 
     def _place(
         self, left: np.ndarray, right: np.ndarray, below: np.ndarray, above: np.ndarray,
-        head: float = 0.0, foot: float = 0.0,
+        head: float = 0.0,
     ) -> float:  # fmt: skip
         """Set all positions and the figure's size; returns its height, inches."""
         fixed = sum(width for width in self._columns if width is not None)
@@ -218,7 +234,7 @@ class Page:
         if self._aspect is not None:
             self._heights = [self._aspect * max(rest / shared, 0.2)] * rows
         height = (
-            2 * _EDGE + head + foot + sum(self._heights) + below.sum() + above.sum()
+            2 * _EDGE + head + sum(self._heights) + below.sum() + above.sum()
             + self._gap * (rows - 1)
         )  # fmt: skip
         self.figure.set_size_inches(self._width, height)
@@ -239,27 +255,56 @@ class Page:
             self.grid[0, column].set_position((top.x0, bottom.y0, top.width, top.y1 - bottom.y0))
         return height
 
-    def _legend(self, handles: Sequence):
+    def _legends(self, groups: Mapping[str, Sequence]) -> list[tuple]:
+        """(title, legend, inches from the left) of the rows of each group, none placed yet.
+
+        Without a title the entries are centred; with titles they start beside the widest.
+        """
         size = style.SMALL_FONT_SIZE
-        labels = [text_width(handle.get_label(), size) for handle in handles]
-        extra = size * (_HANDLE + _HANDLE_GAP + _COLUMN_GAP) / _POINTS
-        for rows in range(1, len(handles) + 1):  # a legend is filled column by column
-            columns = math.ceil(len(handles) / rows)
-            widths = [max(part) + extra for part in _legend_columns(labels, columns) if part]
-            if sum(widths) <= self._width - 2 * _EDGE:
-                break
-        return self.figure.legend(
-            handles=list(handles),
-            loc="upper center",
-            bbox_to_anchor=(0.5, 1.0),
-            ncols=columns,
-            borderpad=0,
-            borderaxespad=0,
-            handlelength=_HANDLE,
-            handletextpad=_HANDLE_GAP,
-            columnspacing=_COLUMN_GAP,
-            labelspacing=0.35,
-        )
+        titles = max((text_width(title, size) for title in groups), default=0.0)
+        beside = _EDGE + titles + _COLUMN_GAP * size / _POINTS
+        found = []
+        for title, handles in groups.items():
+            room = self._width - _EDGE - (beside if title else _EDGE)
+            for index, (line, columns) in enumerate(_legend_lines(handles, room)):
+                legend = self.figure.legend(
+                    handles=line,
+                    loc="upper left" if title else "upper center",
+                    bbox_to_anchor=(0.5, 1.0),
+                    ncols=columns,
+                    borderpad=0,
+                    borderaxespad=0,
+                    handlelength=_HANDLE,
+                    handletextpad=_HANDLE_GAP,
+                    columnspacing=_COLUMN_GAP,
+                    labelspacing=0.35,
+                )
+                at = beside if title else self._width / 2
+                found.append(("" if index else title, legend, at))
+        return found
+
+
+def _legend_lines(handles: Sequence, room: float) -> list[tuple[list, int]]:
+    """How the entries of a group share out ``room`` inches: parts of them, each with its columns.
+
+    In columns, if that takes no more lines than one entry after the other would.
+    """
+    size = style.SMALL_FONT_SIZE
+    handle, gap = (size * ems / _POINTS for ems in (_HANDLE + _HANDLE_GAP, _COLUMN_GAP))
+    widths = [handle + text_width(entry.get_label(), size) + gap for entry in handles]
+    lines: list[list] = []
+    left = 0.0
+    for entry, width in zip(handles, widths, strict=True):
+        if not lines or width - gap > left:
+            lines.append([])
+            left = room
+        lines[-1].append(entry)
+        left -= width
+    columns = math.ceil(len(handles) / len(lines))
+    parts = _legend_columns(widths, columns)
+    if sum(max(part) for part in parts if part) - gap <= room:
+        return [(list(handles), columns)]
+    return [(line, len(line)) for line in lines]
 
 
 def _legend_columns(values: Sequence[float], columns: int) -> list[Sequence[float]]:
@@ -274,9 +319,8 @@ def _legend_columns(values: Sequence[float], columns: int) -> list[Sequence[floa
 
 
 def note_of(figure: Figure) -> str:
-    """The small print below the panels, as one line; empty if there is none."""
-    found = [text.get_text() for text in figure.texts if text.get_gid() == "note"]
-    return found[0].replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ") if found else ""
+    """What the caption has to say of this very figure, as one line; empty if nothing."""
+    return str(figure.get_label()).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def grid_of_blocks(count: int, columns: int) -> tuple[int, int]:

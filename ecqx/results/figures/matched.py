@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
-from ecqx.results import statistics, style
+from ecqx.results import metrics, statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.consistency import selection
 from ecqx.results.figures.layout import Page, grid_of_blocks
@@ -17,20 +18,26 @@ from ecqx.results.keys import of_task, tasks_of
 _EXPLAINERS = {"page": 3, "column": 1}
 _TASKS_ACROSS = 3
 _SIZES = 3
-_BELOW = 8.0  # percentage points below full precision that are shown
-_MARKER_SIZES = (5.5, 4.0, 2.6)  # points, from the largest network to the smallest
+_SCALES = (1.15, 0.85, 0.6)  # of markers, from the largest network to the smallest
 _ANCHOR = "0.4"
+_CLOSEST = 0.005  # distance from the best value of a measure below which its axis is linear
+_STEPS = np.array([0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2])  # such distances that are labelled
+_CHANGES = np.array([0, 1, 2, 5, 10, 20, 50, 100])  # likewise of accuracy, percentage points
+_APART = {"x": 0.16, "y": 0.13}  # share of an axis that its labels are apart at least
 
 
 def accuracy_vs_consistency(
-    runs: pd.DataFrame, attributions: pd.DataFrame, metric: str = "cosine", width: str = "page"
+    runs: pd.DataFrame, attributions: pd.DataFrame, metric: str, width: str = "page"
 ) -> Figure:
-    """Test accuracy [%] against agreement of attributions with full precision, at equal sizes.
+    """Change of test accuracy [points] against consistency with full precision, at equal sizes.
 
     Each method has a marker at each of three compression ratios, the same for all methods of a
     task, from large to small as the network shrinks: the least, the middle and the highest of the
-    ratios that the most methods reach with every seed. Values are read off the front of each
-    seed (:func:`statistics.at_ratios`); bars are 95 % t-intervals over seeds.
+    ratios that more than half of the methods reach with every seed. Values are read along the front
+    of each seed (:func:`statistics.at_ratios`); markers are means over seeds, bars reach from the
+    lowest seed to the highest. Both axes are drawn out near their best values, where most networks
+    are, so that everything fits: accuracy is logarithmic in 1 + points lost, consistency in its
+    distance from the best value.
 
     Parameters
     ----------
@@ -43,7 +50,7 @@ def accuracy_vs_consistency(
         table, explainers = _read_off(runs, attributions, metric)
         explainers = selection(explainers, _EXPLAINERS[width])
         tasks = tasks_of(runs)
-        styles = style.method_styles(runs["method"])
+        styles = panels.styles_of(runs)
         if not explainers or not tasks:
             return panels.nothing(width, f"no results of {style.label(metric)}")
         anchors = statistics.anchor_means(attributions)
@@ -59,7 +66,8 @@ def accuracy_vs_consistency(
             ratios = _common_ratios(here)
             shown = here[here["ratio"].isin(ratios)]
             if ratios:
-                notes.append(f"{task[0]}: {', '.join(f'{ratio:g}' for ratio in ratios)}")
+                listed = ", ".join(f"{ratio:g}" for ratio in ratios)
+                notes.append(f"{style.dataset_label(task[0])}: {listed}")
             for k, explainer in enumerate(explainers):
                 axis = page.grid[block * len(explainers) + k, column]
                 values = shown.rename(columns={explainer: "consistency"})
@@ -68,20 +76,15 @@ def accuracy_vs_consistency(
                     continue
                 axis.texts[0].remove()
                 axis.set_axis_on()
-                counts += _panel(axis, values, ratios, styles, _floor(runs, task))
                 level = of_task(anchors, task)
                 level = level[
                     (level["explainer"] == explainer)
                     & (level["metric"] == metric)
                     & level["signed"].astype(bool)
                 ]["retrained"].mean()
-                if np.isfinite(level):
-                    axis.axvline(level, color=_ANCHOR, ls=(0, (2, 1)), lw=0.9, zorder=1)
-                    _, right = axis.get_xlim()
-                    if level > right:
-                        axis.set_xlim(right=level + 0.02)
+                counts += _panel(axis, values, ratios, styles, metric, level)
                 if column == 0:
-                    axis.set_ylabel("Accuracy [%]")
+                    axis.set_ylabel("Accuracy change [points]")
                 axis.set_xlabel(f"{style.label(metric)} [–]" if explainer == explainers[-1] else "")
                 name = style.label(explainer)
                 if width == "page" and len(explainers) > 1:
@@ -89,22 +92,21 @@ def accuracy_vs_consistency(
                 else:
                     name = f"{panels.heading(task)}, {name}"
                 page.title(axis, name)
-        handles = panels.method_handles(styles, lines=False)
-        for size, words in zip(_MARKER_SIZES, ("Least compressed", "Between", "Most"), strict=True):
-            handles.append(
-                Line2D([], [], ls="none", marker="o", color="0.6", markersize=size, label=words)
-            )
-        handles.append(
-            Line2D([], [], color=_ANCHOR, ls=(0, (2, 1)), lw=0.9, label="Retrained network")
-        )
+        others = [
+            Line2D([], [], ls="none", marker="o", color="0.6", markersize=5 * scale, label=words)
+            for scale, words in zip(_SCALES, ("Least compressed", "Between", "Most"), strict=True)
+        ] + [
+            Line2D([], [], color=_ANCHOR, ls=(0, (2, 1)), lw=0.9, label="Retrained network"),
+            Line2D([], [], color="0.3", lw=0.9, label="Full precision (FP32)"),
+        ]
         missing = _missing(table, tasks, styles)
         return page.finish(
-            handles,
-            panels.seeds_note(counts),
+            panels.with_others(panels.method_handles(styles, lines=False), others),
+            f"{panels.seeds_text(counts)}; markers: mean over seeds, bars: lowest to highest seed.",
             f"Equal compression ratios: {'; '.join(notes)}." if notes else "",
-            f"Not that small or not that large: {missing}." if missing else "",
-            "Without a line, the retrained network is further left.",
-            f"Hollow, at the edge: more than {_BELOW:g} points below full precision.",
+            f"Not at all of these ratios with every seed: {missing}." if missing else "",
+            "Fronts are chosen on validation accuracy; test accuracy is shown, against full "
+            "precision of the same seed.",
             "Signed maps, all samples of the evaluation subset.",
         )
 
@@ -120,65 +122,120 @@ def _read_off(
 
 
 def _common_ratios(table: pd.DataFrame) -> list[float]:
-    """Three ratios (fewer if there are no three) that the most methods reach with every seed."""
+    """Three ratios, or fewer if there are no three, of those that most methods reach."""
     if table.empty:
         return []
-    reached = (
-        table.assign(known=table["accuracy"].notna())
-        .groupby(["ratio", "method"], observed=True)["known"]
-        .all()
-        .groupby("ratio")
-        .sum()
-    )
-    best = reached[(reached == reached.max()) & (reached > 0)].index.to_numpy(float)
-    if not best.size:
+    reached = _reached(table).groupby("ratio").sum()
+    enough = reached.index[2 * reached > table["method"].nunique()].to_numpy(float)
+    if not enough.size:
         return []
-    picked = np.linspace(0, best.size - 1, _SIZES).round().astype(int)
-    return sorted(set(best[picked].tolist()))
+    middle = np.sqrt(enough[0] * enough[-1])
+    nearest = enough[np.abs(np.log(enough / middle)).argmin()]
+    return sorted({enough[0], nearest, enough[-1]})
+
+
+def _reached(table: pd.DataFrame) -> pd.Series:
+    """(ratio, method) -> whether every seed reaches the ratio."""
+    known = table.assign(known=table["accuracy"].notna())
+    return known.groupby(["ratio", "method"], observed=True)["known"].all()
 
 
 def _panel(
-    axis: Axes, values: pd.DataFrame, ratios: list[float], styles: dict, floor: float
+    axis: Axes, values: pd.DataFrame, ratios: list[float], styles: dict, metric: str, level: float
 ) -> list[int]:
-    """Draw every method; the counts of seeds of what was drawn.
-
-    What is less accurate than ``floor`` per cent is drawn hollow on the lower edge, on the left one
-    too if it is less consistent than all that is drawn above.
-    """
-    values = values.assign(consistency=values["consistency"].astype(float))
-    means = statistics.aggregate(values, ["method", "ratio"], ["accuracy", "consistency"])
-    means = means[(means["accuracy_n"] > 0) & (means["consistency_n"] > 0)]
-    x, y = means["consistency_mean"], 100 * means["accuracy_mean"]
-    inside = y >= floor if (y >= floor).any() else y > -np.inf
-    x_span = panels.limits(x[inside], margin=0.1, least=0.01)
-    y_span = panels.limits(y[inside], margin=0.12, least=0.5)
+    """Draw every method, and the consistency of a retrained network; the counts of seeds."""
+    values = values.assign(
+        consistency=values["consistency"].astype(float), change=100 * values["accuracy_change"]
+    )
+    keys = ["method", "ratio"]
+    seeds = values.groupby(keys, observed=True)[["consistency", "change"]]
+    means, low, high, n = (seeds.agg(how) for how in ("mean", "min", "max", "count"))
+    drawn = _reached(values).swaplevel().reindex(means.index) & (n["consistency"] > 0)
+    means, low, high, n = (frame[drawn] for frame in (means, low, high, n))
     for method, look in styles.items():
-        own = means[means["method"] == method].sort_values("ratio")
-        at_x, at_y = own["consistency_mean"], 100 * own["accuracy_mean"]
-        axis.plot(at_x, at_y, color=look.color, lw=0.6, zorder=2)
+        if method not in means.index.get_level_values("method"):
+            continue
+        own, down, up = (frame.loc[method] for frame in (means, low, high))
+        x, y = own["consistency"], own["change"]
+        panels.curve(axis, x, y, look, 0.6)
         panels.bars(
-            axis, at_x, at_y, own["consistency_half_width"], 100 * own["accuracy_half_width"],
-            look.color, alpha=0.3,
+            axis, x, y, [x - down["consistency"], up["consistency"] - x],
+            [y - down["change"], up["change"] - y], look.color, alpha=0.35,
         )  # fmt: skip
-        for size, ratio in zip(_MARKER_SIZES, ratios, strict=False):
-            here = own[own["ratio"] == ratio]
-            within = bool(inside[here.index].all())
-            axis.plot(
-                here["consistency_mean"] if within else here["consistency_mean"].clip(*x_span),
-                100 * here["accuracy_mean"] if within else [y_span[0]] * len(here),
-                ls="none", marker=look.marker, color=look.color, markersize=size, clip_on=within,
-                markerfacecolor=look.color if within else "white",
-                markeredgecolor="white" if within else look.color,
-                markeredgewidth=0.3 if within else 0.7, zorder=3, gid="points",
-            )  # fmt: skip
-    panels.linear_axis(axis, *x_span, which="x", bins=3)
-    panels.linear_axis(axis, *y_span)
-    return [*means["accuracy_n"], *means["consistency_n"]]
+        for scale, ratio in zip(_SCALES, ratios, strict=False):
+            if ratio in own.index:
+                panels.marks(axis, [x[ratio]], [y[ratio]], look, scale)
+    axis.axhline(0, color="0.3", lw=0.9, zorder=1)
+    if np.isfinite(level):
+        axis.axvline(level, color=_ANCHOR, ls=(0, (2, 1)), lw=0.9, zorder=1)
+    _consistency_axis(axis, metric, [*low["consistency"], *high["consistency"], level])
+    _change_axis(axis, [*low["change"], *high["change"], 0.0])
+    return list(n["consistency"])
 
 
-def _floor(runs: pd.DataFrame, task) -> float:
-    """Lowest accuracy that is shown where it is, per cent."""
-    return 100 * float(of_task(runs, task)["accuracy_fp32"].mean()) - _BELOW
+def _consistency_axis(axis: Axes, metric: str, values) -> None:
+    """From worse to better, logarithmic in the distance from the best value, if there is a best."""
+    downwards = metric in metrics.lower_is_better()
+    bounds = metrics.bounds(metric)
+    best = bounds[0] if downwards else bounds[1]
+    if not np.isfinite(best):
+        panels.linear_axis(axis, *panels.limits(values, margin=0.1), which="x", bins=3)
+        if downwards:
+            axis.invert_xaxis()
+        return
+    sign = 1 if downwards else -1
+
+    def forward(value):
+        distance = np.maximum(sign * (np.asarray(value, dtype=float) - best), 0.0)
+        return sign * np.log10(distance + _CLOSEST)
+
+    def inverse(place):
+        return best + sign * (10.0 ** (sign * np.asarray(place)) - _CLOSEST)
+
+    _stretched_axis(axis, "x", (forward, inverse), values, best + sign * _STEPS, bounds)
+    if downwards:
+        axis.invert_xaxis()
+
+
+def _change_axis(axis: Axes, values) -> None:
+    """Logarithmic in 1 + points, both ways from no change."""
+
+    def forward(value):
+        value = np.asarray(value, dtype=float)
+        return np.sign(value) * np.log10(1 + np.abs(value))
+
+    def inverse(place):
+        place = np.asarray(place, dtype=float)
+        return np.sign(place) * (10.0 ** np.abs(place) - 1)
+
+    ticks = np.concatenate([-_CHANGES, _CHANGES[1:]])
+    _stretched_axis(axis, "y", (forward, inverse), values, ticks, panels.NO_BOUNDS)
+
+
+def _stretched_axis(axis: Axes, which: str, functions, values, ticks, bounds) -> None:
+    """An axis of a scale of its own around all of ``values``, within a margin of ``bounds``.
+
+    Of ``ticks``, the most important first, those are labelled that keep apart.
+    """
+    forward, inverse = functions
+    places = forward(np.asarray(values, dtype=float))
+    places = places[np.isfinite(places)]
+    margin = 0.07 * max(np.ptp(places), 0.1)
+    low, high = places.min() - margin, places.max() + margin
+    # a marker on the best value stays whole
+    low = max(low, forward(bounds[0]) - margin)
+    high = min(high, forward(bounds[1]) + margin)
+    kept: list[float] = []
+    for tick in ticks:
+        place = float(forward(tick))
+        if low <= place <= high and all(
+            abs(place - forward(other)) >= _APART[which] * (high - low) for other in kept
+        ):
+            kept.append(float(tick))
+    getattr(axis, f"set_{which}scale")("function", functions=functions)
+    getattr(axis, f"set_{which}lim")(float(inverse(low)), float(inverse(high)))
+    getattr(axis, f"set_{which}ticks")(kept, [f"{tick:g}".replace("-", "−") for tick in kept])
+    getattr(axis, f"{which}axis").set_minor_locator(NullLocator())
 
 
 def _missing(table: pd.DataFrame, tasks: list, styles: dict) -> str:
@@ -187,10 +244,8 @@ def _missing(table: pd.DataFrame, tasks: list, styles: dict) -> str:
     for task in tasks:
         here = of_task(table, task)
         shown = here[here["ratio"].isin(_common_ratios(here))]
-        known = shown.groupby("method", observed=True)["accuracy"].apply(
-            lambda accuracy: accuracy.notna().all()
-        )
+        known = _reached(shown).groupby("method").all() if len(shown) else {}
         lost = [look.label for name, look in styles.items() if not known.get(name, False)]
         if lost and not shown.empty:
-            found.append(f"{', '.join(lost)} ({task[0]})")
+            found.append(f"{', '.join(lost)} ({style.dataset_label(task[0])})")
     return "; ".join(found)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from ecqx.results import statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page
-from ecqx.results.keys import of_task, tasks_of
+from ecqx.results.keys import LEAST_RANKED_TASKS, of_task, tasks_of
 
 _ALPHA = 0.05
 _TASK_MARKERS = "osD^v<>ph*dXP8H"
@@ -23,9 +23,9 @@ _TASKS_SHOWN = 4  # panels of volumes beside the ranks
 def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
     """Rank of every method per task, by the volume that its front of accuracy and size dominates.
 
-    A hollow marker per task, a filled one at the mean over tasks. Where at least two tasks are
-    ranked, a bar shows the critical difference of Nemenyi's test: mean ranks that are closer do
-    not differ at the 5 % level.
+    A grey marker per task, a bar of colour at the mean over tasks. A line on top shows the critical
+    difference of Nemenyi's test: mean ranks that are closer do not differ at the 5 % level. With
+    fewer than four tasks there is nothing to show.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
         seeds with 95 % t-intervals, for up to four tasks.
     """
     with style.context():
-        volumes = statistics.seed_volumes(runs)
-        styles = style.method_styles(runs["method"])
+        styles = panels.styles_of(runs)
         tasks = tasks_of(runs)
-        height = 0.3 + 0.17 * max(len(styles), 1)
-        if not tasks:
-            return panels.nothing(width, "no runs")
+        if len(tasks) < LEAST_RANKED_TASKS:
+            return panels.nothing(width, f"ranks need at least {LEAST_RANKED_TASKS} tasks")
+        height = 0.3 + 0.17 * len(styles)
+        volumes = statistics.seed_volumes(runs)
         shown = tasks[:_TASKS_SHOWN] if width == "page" else []
         page = Page(width, [height], 1 + len(shown))
         means = statistics.aggregate(volumes, [*statistics.TASK, "method"], ["volume"])
@@ -69,7 +69,7 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
         complete = table.pivot(index="method", columns=statistics.TASK, values="rank").notna()
         compared = int(complete.all(axis=1).sum())
         difference = math.nan
-        if len(tasks) > 1 and compared > 1:
+        if compared > 1:
             difference = critical_difference(compared, len(tasks))
             _draw_difference(axis, difference, len(styles))
         for column, task in enumerate(shown, start=1):
@@ -84,12 +84,13 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
             Line2D([], [], ls="none", marker="|", markersize=9, markeredgewidth=2.2, color="0.5",
                    label="Mean over tasks")
         ]  # fmt: skip
+        if shown:
+            handles += panels.training_handles(styles)
         return page.finish(
-            handles,
-            f"N = {len(tasks)} task{'s' if len(tasks) > 1 else ''}, ranked by the mean over seeds "
-            "of the dominated volume.",
+            {"": handles},
+            f"N = {len(tasks)} tasks, ranked by the mean over seeds of the dominated volume.",
             _verdict(difference, compared, len(tasks)),
-            panels.seeds_note(means["volume_n"], "volumes") if shown else "",
+            panels.seeds_note(means["volume_n"], "volumes", "0") if shown else "",
             panels.absence_note(runs, styles),
         )
 
@@ -150,9 +151,10 @@ def _volumes(page: Page, column: int, task, means: pd.DataFrame, styles: dict) -
                 transform=axis.get_yaxis_transform(), fontsize=style.NOTE_FONT_SIZE,
             )  # fmt: skip
             continue
-        axis.plot([mean], [rows[method]], ls="none", marker=look.marker, color=look.color,
-                  gid="points")  # fmt: skip
-        panels.bars(axis, [mean], [rows[method]], [half], color=look.color)
+        panels.marks(axis, [mean], [rows[method]], look)
+        panels.bars(
+            axis, [mean], [rows[method]], [half], color=look.color, x_bounds=panels.POSITIVE
+        )
     panels.linear_axis(axis, *panels.limits(here["volume_mean"], least=0.1), which="x", bins=3)
     axis.set_xlabel("Volume [halvings]")
     page.title(axis, panels.heading(task))
@@ -160,7 +162,7 @@ def _volumes(page: Page, column: int, task, means: pd.DataFrame, styles: dict) -
 
 def _verdict(difference: float, methods: int, tasks: int) -> str:
     if not math.isfinite(difference):
-        return "With one task, or one method, nothing can be said on differences of ranks."
+        return "Of one method alone nothing can be said on differences of ranks."
     text = f"Nemenyi, 5 % level, {methods} methods: critical difference {difference:.1f} ranks"
     if difference >= methods - 1:
         return f"{text}, more than ranks can differ: {tasks} tasks cannot show any difference."

@@ -63,19 +63,19 @@ def relevance_vs_magnitude(relevance: pd.DataFrame, width: str = "page") -> Figu
                 page.title(shares, panels.heading(task))
             else:
                 page.title_row(index, panels.heading(task))
-        handles = [
+        lines = [
             Line2D([], [], color=_COLORS(_DARKEST), label="First tensor"),
             Line2D([], [], color=_COLORS((_DARKEST + _LIGHTEST) / 2), label="Middle"),
             Line2D([], [], color=_COLORS(_LIGHTEST), label="Last tensor"),
             Line2D([], [], color="0.4", ls=(0, (2, 1)), lw=0.9, label="Equal shares"),
         ]
         halves = ", ".join(
-            f"{low:.0f} to {high:.0f} % ({task[0]})"
+            f"{low:.0f} to {high:.0f} % ({style.dataset_label(task[0])})"
             for task, (low, high) in zip(tasks, lower_half, strict=True)
         )
         return page.finish(
-            handles,
-            panels.seeds_note(counts, "correlations").replace("bars and bands", "bars"),
+            {"": lines},
+            panels.seeds_note(counts, "correlations", "-1 and 1").replace("bars and bands", "bars"),
             "Shares: mean over seeds.",
             "Decile 10: the largest weights; tensors in the order of the network.",
             f"Share of relevance in the smaller half of the weights, over tensors: {halves}.",
@@ -123,7 +123,7 @@ def _correlation(axis: Axes, rows: pd.DataFrame) -> list[int]:
     ):
         axis.plot([at], [mean], ls="none", marker="o", markersize=3, color=_COLORS(place),
                   gid="points")  # fmt: skip
-        panels.bars(axis, [at], [mean], y_half=[half], color=_COLORS(place))
+        panels.bars(axis, [at], [mean], y_half=[half], color=_COLORS(place), y_bounds=(-1.0, 1.0))
     axis.axhline(0, color="0.4", lw=0.6, zorder=1)
     axis.set_xlim(0.4, len(means) + 0.6)
     step = max(1, -(-len(means) // 8))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ecqx.results import statistics, style, variants
 from ecqx.results.figures import panels
@@ -14,9 +15,10 @@ from ecqx.results.keys import of_task, parameter_column, parameter_columns, task
 
 _ACROSS = 3
 _QUANTITIES = (
-    ("accuracy", 100.0, "Accuracy [%]"),
-    ("compression_ratio", 1.0, "Compression ratio [–]"),
+    ("accuracy", 100.0, "Accuracy [%]", panels.PERCENT),
+    ("compression_ratio", 1.0, "Compression ratio [–]", panels.POSITIVE),
 )
+_SCALE = 0.8  # of markers and lines: these panels are small
 _LINES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))  # of the other parameters' values
 
 
@@ -43,21 +45,21 @@ def sensitivity(
     with style.context():
         column = parameter_column(parameter)
         labels = variants.labels(methods)
-        name = labels.get(parameter, _words(parameter))
+        name = labels.get(parameter, style.words(parameter))
         curves, settings = _curves(runs, column, labels)
         tasks = tasks_of(curves)
         if not tasks:
-            return panels.nothing(width, f"no method has two values of {_words(parameter)}")
-        styles = style.method_styles(curves["method"])
+            return panels.nothing(width, f"no method has two values of {style.words(parameter)}")
+        styles = panels.styles_of(curves)
         page, cells = _cells(width, len(tasks))
         counts = []
         for index, pair in enumerate(cells):
-            for axis, (quantity, factor, words) in zip(pair, _QUANTITIES, strict=True):
+            for axis, (quantity, factor, words, bounds) in zip(pair, _QUANTITIES, strict=True):
                 if index >= len(tasks):
                     panels.empty_panel(axis, "")
                     continue
                 here = of_task(curves, tasks[index])
-                counts += _panel(axis, here, column, quantity, factor, styles, settings)
+                counts += _panel(axis, here, column, quantity, factor, bounds, styles, settings)
                 if width == "column":
                     axis.set_ylabel(page.fold(words, index))
                 elif index % page.grid.shape[1] == 0:
@@ -71,24 +73,20 @@ def sensitivity(
                     pair[0].tick_params(labelbottom=False)
                 else:
                     page.title_row(index, panels.heading(tasks[index]))
-        handles = panels.method_handles(styles, lines=False) + _setting_handles(settings)
+        methods = panels.method_handles(styles, lines=False)
         named = curves.drop_duplicates([*statistics.POINT, "seed"])
         return page.finish(
-            handles,
-            panels.seeds_note(counts),
+            panels.with_others(methods, _setting_handles(settings)),
+            panels.seeds_note(counts, cut="the bounds of the quantity"),
             f"{name}." if width == "column" and parameter in labels else "",
             panels.absence_note(named, styles),
         )
 
 
-def _words(parameter: str) -> str:
-    return parameter.replace("_", " ")
-
-
 def _symbol(parameter: str, labels: dict[str, str]) -> str:
     """What stands before the colon of a parameter's label; without one, its name."""
     symbol, colon, _ = labels.get(parameter, "").partition(":")
-    return symbol if colon else _words(parameter)
+    return symbol if colon else style.words(parameter)
 
 
 def _unit(label: str) -> str:
@@ -132,7 +130,7 @@ def _curves(
 
 
 def _text(value) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else style.words(str(value))
 
 
 def _cells(width: str, tasks: int):
@@ -149,8 +147,8 @@ def _cells(width: str, tasks: int):
 
 
 def _panel(
-    axis: Axes, rows: pd.DataFrame, column: str, quantity: str, factor: float, styles: dict,
-    settings: dict,
+    axis: Axes, rows: pd.DataFrame, column: str, quantity: str, factor: float,
+    bounds: tuple[float, float], styles: dict, settings: dict,
 ) -> list[int]:  # fmt: skip
     ok = rows["status"] == "ok"
     rows = rows.assign(value=rows[quantity].astype(float).where(ok) * factor)
@@ -161,12 +159,11 @@ def _panel(
             own = means[(means["method"] == method) & (means["setting"] == setting)]
             own = own.sort_values(column)
             known = own[own["value_n"] > 0]
-            axis.plot(
-                known[column].astype(float), known["value_mean"], color=look.color, ls=dashes,
-                lw=0.8, marker=look.marker, markersize=3.2, zorder=2.5, gid="points",
-            )  # fmt: skip
-            panels.bars(axis, known[column].astype(float), known["value_mean"],
-                        y_half=known["value_half_width"], color=look.color)  # fmt: skip
+            x, y = known[column].astype(float), known["value_mean"]
+            axis.plot(x, y, color=look.color, ls=dashes, lw=_SCALE * look.linewidth, zorder=2.1)
+            panels.marks(axis, x, y, look, _SCALE)
+            panels.bars(axis, x, y, y_half=known["value_half_width"], color=look.color,
+                        y_bounds=bounds)  # fmt: skip
             lost = own[own["value_n"] == 0]
             axis.plot(
                 lost[column].astype(float), np.full(len(lost), 0.03), ls="none", marker="x",
@@ -183,9 +180,7 @@ def _panel(
     return list(means["value_n"])
 
 
-def _setting_handles(settings: dict) -> list:
-    from matplotlib.lines import Line2D
-
+def _setting_handles(settings: dict) -> list[Line2D]:
     if len(settings) < 2:
         return []
     return [

@@ -29,15 +29,19 @@ class _Abscissa:
     factor: float  # from the table's unit to the axis'
     label: str
     cost: float  # +1 where less is better, -1 where more is
+    bounds: tuple[float, float]  # in the axis' unit
     arrange: Callable[[Axes, np.ndarray], None]
 
 
 def _percent_axis(axis: Axes, values: np.ndarray) -> None:
-    panels.linear_axis(axis, *panels.limits(values, least=2.0), which="x")
+    low, high = panels.limits(values, least=2.0)
+    panels.linear_axis(axis, max(low, -2.0), min(high, 102.0), which="x")
 
 
-_SIZE = _Abscissa("size_bytes", 1 / panels.KILOBYTE, "Size [kB]", 1.0, panels.size_axis)
-_SPARSITY = _Abscissa("sparsity", 100.0, "Sparsity [%]", -1.0, _percent_axis)
+_SIZE = _Abscissa(
+    "size_bytes", 1 / panels.KILOBYTE, "Size [kB]", 1.0, panels.POSITIVE, panels.size_axis
+)
+_SPARSITY = _Abscissa("sparsity", 100.0, "Sparsity [%]", -1.0, panels.PERCENT, _percent_axis)
 
 
 def accuracy_vs_size(runs: pd.DataFrame, width: str = "page") -> Figure:
@@ -45,10 +49,11 @@ def accuracy_vs_size(runs: pd.DataFrame, width: str = "page") -> Figure:
 
     One panel shows everything, the other the last points below full precision. Per method: a
     marker per operating point at its mean over seeds, and a line through the points that no other
-    point *of the method* dominates, with 95 % t-intervals both ways; points off that line are
-    small and hollow, without interval. Single seeds are faint markers. A broad grey line joins the
-    points that no point of any method dominates. Full precision is a line with its interval, its
-    size is in the heading. Runs without a result are counted at the bottom: they have no size.
+    point *of the method* dominates on validation data, with 95 % t-intervals both ways; points off
+    that line are small and pale, without interval. Single seeds are faint markers. A broad grey
+    line joins the points that no point of any method dominates, chosen likewise. Full precision is
+    a line with its interval, its size is in the heading. Runs without a result are counted at the
+    bottom: they have no size.
 
     Parameters
     ----------
@@ -72,9 +77,9 @@ def accuracy_vs_sparsity(runs: pd.DataFrame, width: str = "page") -> Figure:
 
 def _tradeoff(runs: pd.DataFrame, x: _Abscissa, width: str) -> Figure:
     with style.context():
-        points = statistics.aggregate_points(runs)
+        points = panels.points_with_fronts(runs, x.column, x.cost)
         references = statistics.full_precision(runs)
-        styles = style.method_styles(runs["method"])
+        styles = panels.styles_of(runs)
         tasks = tasks_of(runs)
         if not tasks:
             return panels.nothing(width, "no runs")
@@ -107,30 +112,21 @@ def _tradeoff(runs: pd.DataFrame, x: _Abscissa, width: str) -> Figure:
                 lower.set_xlabel(x.label if row == len(page.grid) - 1 else "")
         crowded = points.groupby(statistics.TASK, observed=True).size().max() > _CROWDED
         drawn = [*points["accuracy_n"], *references["accuracy_n"]]
-        handles = panels.method_handles(styles) + [
+        others = [
             Line2D([], [], color="0.3", lw=0.9, label="Full precision (FP32)"),
             Line2D([], [], color=_FRONT_COLOR, lw=_FRONT_WIDTH, label="Front of all methods"),
-            Line2D(
-                [],
-                [],
-                ls="none",
-                marker="o",
-                markerfacecolor="white",
-                markeredgecolor="0.4",
-                markeredgewidth=0.7,
-                markersize=2.5,
-                label="Off its method's front",
-            ),
+            panels.off_front_handle(),
         ]
         where = "Lower row" if width == "page" else "Right"
         return page.finish(
-            handles,
-            panels.seeds_note(drawn),
+            panels.with_others(panels.method_handles(styles), others),
+            panels.seeds_note(drawn, cut="0 and 100 %"),
+            panels.FRONTS_NOTE,
             "Faint: single seeds."
             if not crowded
             else f"Single seeds and intervals are left out of tasks with more than {_CROWDED} "
             "operating points.",
-            "Fronts are of means; a point with a run that gave no result is off the front."
+            "A point with a run that gave no result is off the fronts."
             if not points["complete"].all()
             else "",
             f"{where}: from {_ZOOM_BELOW:g} points below full precision.",
@@ -160,8 +156,8 @@ def _draw_task(
     full, full_width = reference["accuracy_mean"] * 100, reference["accuracy_half_width"] * 100
     for axis in (upper, lower):
         panels.seed_cloud(axis, seeds, "x", "y", styles)
-        _draw_methods(axis, here, styles)
-        panels.level(axis, full, full_width, "0.3")
+        _draw_methods(axis, here, styles, x)
+        panels.level(axis, full, full_width, "0.3", bounds=panels.PERCENT)
         x.arrange(axis, np.concatenate([here["x"], seeds["x"]]))
     values = np.concatenate([here["y"], seeds["y"], [full]])
     low, high = panels.limits(values, least=0.5)
@@ -192,29 +188,19 @@ def _seeds(runs: pd.DataFrame, x: _Abscissa) -> pd.DataFrame:
 
 
 def _drawn(points: pd.DataFrame, x: _Abscissa) -> pd.DataFrame:
-    """Points of a task in axis units, with the fronts they are on and their runs without result."""
-    points = points.assign(
+    """Points of a task in axis units, with the number of their diverged runs."""
+    return points.assign(
         x=points[f"{x.column}_mean"] * x.factor,
         x_bar=points[f"{x.column}_half_width"] * x.factor,
         y=points["accuracy_mean"] * 100,
         y_bar=points["accuracy_half_width"] * 100,
         missing=points["runs"] - points["skipped"] - points["failed"] - points["accuracy_n"],
-        own_front=False,
     )
 
-    def front(frame: pd.DataFrame) -> np.ndarray:
-        return statistics.pareto_front(
-            frame["y"].where(frame["complete"]), x.cost * frame["x"].to_numpy()
-        )
 
-    for method in points["method"].unique():
-        own = points["method"] == method
-        points.loc[own, "own_front"] = front(points[own])
-    return points.assign(all_front=front(points))
-
-
-def _draw_methods(axis: Axes, points: pd.DataFrame, styles: dict) -> None:
+def _draw_methods(axis: Axes, points: pd.DataFrame, styles: dict, x: _Abscissa) -> None:
     crowded = len(points) > _CROWDED
+    scale = 0.75 if crowded else 1.0
     best = points[points["all_front"]].sort_values("x")
     axis.plot(
         best["x"], best["y"], color=_FRONT_COLOR, lw=_FRONT_WIDTH, solid_capstyle="round",
@@ -223,18 +209,15 @@ def _draw_methods(axis: Axes, points: pd.DataFrame, styles: dict) -> None:
     for method, look in styles.items():
         own = points[(points["method"] == method) & np.isfinite(points["x"] + points["y"])]
         own = own.sort_values("x")
-        line = own[own["own_front"]]
-        axis.plot(line["x"], line["y"], color=look.color, ls=look.linestyle, zorder=2)
+        line, off = own[own["own_front"]], own[~own["own_front"]]
+        panels.curve(axis, line["x"], line["y"], look, scale)
         if not crowded:
-            panels.bars(axis, line["x"], line["y"], line["x_bar"], line["y_bar"], look.color)
-        for frame, face, edge, size in (
-            (own[~own["own_front"]], "white", look.color, 1.2 if crowded else 2.5),
-            (line, look.color, look.color, 3.0 if crowded else 4.0),
-        ):
-            axis.plot(
-                frame["x"], frame["y"], ls="none", marker=look.marker, markerfacecolor=face,
-                markeredgecolor=edge, markeredgewidth=0.7, markersize=size, zorder=3, gid="points",
+            panels.bars(
+                axis, line["x"], line["y"], line["x_bar"], line["y_bar"], look.color,
+                x_bounds=x.bounds, y_bounds=panels.PERCENT,
             )  # fmt: skip
+        panels.marks(axis, line["x"], line["y"], look, scale)
+        panels.marks(axis, off["x"], off["y"], look, scale, faint=True)
 
 
 def _accuracy_limits(axis: Axes, low: float, high: float) -> None:
@@ -262,7 +245,8 @@ def _missing_lane(axis: Axes, points: pd.DataFrame, styles: dict, low: float) ->
     share = _LANE_LINE * len(lines)
     _, top = axis.get_ylim()
     axis.set_ylim(low - (top - low) * share / (1 - share), top)
-    axis.axhspan(axis.get_ylim()[0], low, color="0.95", lw=0, zorder=0.4)
+    # above intervals that reach down: the lane has no vertical axis
+    axis.axhspan(axis.get_ylim()[0], low, color="0.95", lw=0, zorder=3.9)
     small = style.NOTE_FONT_SIZE
     place = {"transform": axis.transAxes, "zorder": 4}
     for line, (word, entries) in enumerate(lines):

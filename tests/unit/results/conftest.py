@@ -53,6 +53,7 @@ def make_runs(tasks=None, methods=None, seeds=(0, 1, 2), diverged=(), extra=None
                     validation = min(1.0, accuracy + noise * rng.normal())
                     ratio = 5 * np.exp(3.2 * strength) / _SHRINK.get(method, 1.0)
                     ratio *= 1 + 0.02 * rng.normal()
+                    validation = float(np.clip(accuracy + 0.3 * noise * rng.normal(), 0, 1))
                     status = "diverged" if (dataset, method, step, seed) in diverged else "ok"
                     ok = status == "ok"
                     rows.append(
@@ -71,6 +72,8 @@ def make_runs(tasks=None, methods=None, seeds=(0, 1, 2), diverged=(), extra=None
                             "sparsity": min(0.99, 0.1 + 0.85 * strength) if ok else np.nan,
                             "entropy_bytes": 0.9 * size32 / ratio if ok else np.nan,
                             "train_s": 1.0,
+                            "accuracy_validation": validation if ok else np.nan,
+                            "accuracy_validation_fp32": reference,
                         }
                         | {f"p_{key}": value for key, value in params.items()}
                     )  # fmt: skip
@@ -100,7 +103,10 @@ def make_attributions(runs):
             "ssim": level**1.5, "topk_iou": level**2,
         }  # fmt: skip
         if masks:
-            result |= {"auc": 0.5 + 0.4 * level * 0.999, "pointing_game": 0.1 + 0.8 * level * 0.999}
+            result |= {
+                "auc": 0.5 + 0.4 * level * 0.999, "pointing_game": 0.1 + 0.8 * level * 0.999,
+                "relevance_rank": 0.2 + 0.6 * level * 0.999,
+            }  # fmt: skip
         return result
 
     for task in runs[["dataset", "model"]].drop_duplicates().itertuples(index=False):

@@ -54,7 +54,8 @@ def make_controls():
                 rows.append(
                     {"dataset": "d", "model": "m", "method": "ecqx" if source else "ecq",
                      "point": f"{source}-{lam}", "seed": seed, "bits": 4, "status": "ok",
-                     "accuracy": 0.8 - lam + gain + 0.01 * seed * lam, "size_bytes": 1000 / lam,
+                     "accuracy": 0.8 - lam + gain + 0.01 * seed * lam,
+                     "accuracy_validation": 0.8 - lam + gain, "size_bytes": 1000 / lam,
                      "p_lam": lam, "p_relevance": source if source else np.nan}
                 )  # fmt: skip
     return pd.DataFrame(rows)

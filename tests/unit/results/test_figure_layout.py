@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from ecqx.results import controls, figures, statistics, style
-from ecqx.results.figures.layout import Page, text_width, wrap
+from ecqx.results.figures.layout import Page, note_of, text_width, wrap
 from ecqx.results.keys import METHOD_COLUMNS
 from tests.unit.results.figure_inputs import (
     gallery_input,
@@ -34,16 +35,16 @@ EXPLAINERS = [
 
 @pytest.fixture(scope="module")
 def results(build_runs, build_attributions):
-    """Eight methods, three tasks, eight explainers, ten metrics, diverged runs of every method."""
+    """Eight methods, two of them without training, on three tasks, each with diverged runs."""
     diverged = {("digits", method, 0, 1) for method in
                 ("uniform_ptq", "uniform", "ecq", "ecqx", "wcam", "nncodec", *MORE)}  # fmt: skip
     runs = build_runs(extra=MORE, diverged=diverged)
+    runs["epoch"] = np.where(runs["method"].isin(["uniform_ptq", "nncodec"]), np.nan, 2)
     runs["peak_memory_bytes"] = 3e8 + 1e7 * np.arange(len(runs))
     rows = build_attributions(runs)
     lrp = rows[rows["explainer"] == "lrp_epsilon_plus_flat"]
     rows = pd.concat([rows.drop(lrp.index), *(lrp.assign(explainer=name) for name in EXPLAINERS)])
-    more = {"pearson": "cosine", "normalised_l2": "ssim", "relevance_mass": "auc",
-            "relevance_rank": "auc"}  # fmt: skip
+    more = {"pearson": "cosine", "normalised_l2": "ssim", "relevance_mass": "auc"}
     rows = pd.concat(
         [rows, *(rows[rows["metric"] == old].assign(metric=new) for new, old in more.items())]
     )
@@ -61,12 +62,16 @@ def of_controls(width):
     return figures.controls_of_relevance(runs, controls.paired_differences(runs), width)
 
 
+def with_a_fourth_task(runs):
+    return pd.concat([runs, runs[runs["dataset"] == "digits"].assign(model="vgg16_imagenet")])
+
+
 DRAW = {
     "accuracy_vs_size": lambda r, a, w: figures.accuracy_vs_size(r, w),
     "accuracy_vs_sparsity": lambda r, a, w: figures.accuracy_vs_sparsity(r, w),
-    "consistency_vs_size": lambda r, a, w: figures.consistency_vs_size(r, a, width=w),
+    "consistency_vs_size": lambda r, a, w: figures.consistency_vs_size(r, a, "cosine", width=w),
     "localisation_vs_size": lambda r, a, w: figures.localisation_vs_size(r, a, width=w),
-    "accuracy_vs_consistency": lambda r, a, w: figures.accuracy_vs_consistency(r, a, width=w),
+    "accuracy_vs_consistency": lambda r, a, w: figures.accuracy_vs_consistency(r, a, "cosine", w),
     "metric_correlations": lambda r, a, w: figures.metric_correlations(r, a, w),
     "layers": lambda r, a, w: figures.layers(r, make_layers(r, 9), w),
     "relevance_vs_magnitude": lambda r, a, w: figures.relevance_vs_magnitude(
@@ -74,7 +79,7 @@ DRAW = {
     ),
     "sensitivity": lambda r, a, w: figures.sensitivity(r, "lam", w, LAM),
     "training_cost": lambda r, a, w: figures.training_cost(r, w),
-    "ranks": lambda r, a, w: figures.ranks(r, w),
+    "ranks": lambda r, a, w: figures.ranks(with_a_fourth_task(r), w),
     "gallery": lambda r, a, w: gallery(r, w),
     "gallery of spectrograms": lambda r, a, w: gallery(r, w, (1, 15, 49)),
     "controls": lambda r, a, w: of_controls(w),
@@ -147,12 +152,42 @@ def test_panels_have_the_height_that_was_asked_for_and_equal_widths():
         page = Page("page", [1.0, 0.5], 3)
         page.grid[0, 0].set_ylabel("two lines of\na label")
         page.grid[0, 2].set_title("a title")
-        figure = page.finish([], "a note")
+        figure = page.finish(None, "n = 3")
     height = figure.get_figheight()
     boxes = [[axis.get_position() for axis in row] for row in page.grid]
     np.testing.assert_allclose([box.height * height for box in boxes[0]], 1.0)
     np.testing.assert_allclose([box.height * height for box in boxes[1]], 0.5)
     assert len({round(box.width, 9) for row in boxes for box in row}) == 1
+    assert note_of(figure) == "n = 3" and figure.texts == []
+
+
+def entries(count, word="entry"):
+    return [Line2D([], [], label=f"{word} {index}") for index in range(count)]
+
+
+def test_groups_of_a_legend_start_rows_of_their_own_beside_their_titles():
+    with style.context():
+        page = Page("column", [1.0])
+        figure = page.finish({"Group": entries(3), "Another one": entries(2), "": entries(1)})
+        FigureCanvasAgg(figure).draw()
+        first, second, rest = (legend.get_window_extent() for legend in figure.legends)
+        titles = {text.get_text(): text.get_window_extent() for text in figure.texts}
+    assert first.y0 > second.y1 and second.y0 > rest.y1
+    assert first.x0 == pytest.approx(second.x0, abs=1)
+    for title, box in (("Group", first), ("Another one", second)):
+        assert titles[title].x1 < box.x0
+        assert box.y0 < (titles[title].y0 + titles[title].y1) / 2 < box.y1
+
+
+def test_a_long_entry_of_a_legend_does_not_push_the_others_into_one_column():
+    with style.context():
+        long = Line2D([], [], label="one that is as long as half of the column is wide")
+        figure = Page("column", [1.0]).finish({"Group": [*entries(6), long]})
+    rows = [[text.get_text() for text in legend.get_texts()] for legend in figure.legends]
+    assert [label for row in rows for label in row] == [
+        *(f"entry {index}" for index in range(6)), long.get_label()
+    ]  # fmt: skip
+    assert len(rows) == 3
 
 
 def test_an_unknown_width_is_refused():

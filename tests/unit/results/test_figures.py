@@ -37,7 +37,7 @@ def panels(figure):
 
 
 def legend_labels(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
 def texts(axis):
@@ -111,25 +111,121 @@ def test_intervals_are_those_of_student(build_runs):
 def test_the_front_of_all_methods_is_drawn_beneath_them(runs):
     axis = panels(figures.accuracy_vs_size(runs))[0]
     means = [
-        (plain.fmean(r["size_bytes"] for r in rows), plain.fmean(r["accuracy"] for r in rows))
+        tuple(
+            plain.fmean(row[name] for row in rows)
+            for name in ("size_bytes", "accuracy_validation", "accuracy")
+        )
         for rows in groups(of(runs, DIGITS), ["method", "point"]).values()
         if all(row["status"] == "ok" for row in rows)
     ]
     front = [
-        (size / 1e3, 100 * accuracy)
-        for size, accuracy in means
-        if not any(s <= size and a >= accuracy and (s, a) != (size, accuracy) for s, a in means)
+        (size / 1e3, 100 * test)
+        for size, chosen_by, test in means
+        if not any(
+            s <= size and v >= chosen_by and (s, v) != (size, chosen_by) for s, v, _ in means
+        )
     ]
     np.testing.assert_allclose(points(axis, "front"), sorted(front))
     (line,) = [line for line in axis.lines if line.get_gid() == "front"]
     assert line.get_zorder() < min(x.get_zorder() for x in axis.lines if x.get_gid() == "points")
 
 
+def test_fronts_are_chosen_on_validation_and_show_test_accuracy(build_runs):
+    runs = build_runs(tasks=[DIGITS], methods=["uniform"], noise=0)
+    smallest = runs["point"] == "bits~2"
+    runs.loc[smallest, "accuracy_validation"] = 0.999  # the best on validation data, and the worst
+    figure = figures.accuracy_vs_size(runs)
+    axis = panels(figure)[0]
+    own = runs[smallest]
+    mean = (plain.fmean(own["size_bytes"]) / 1e3, 100 * plain.fmean(own["accuracy"]))
+    np.testing.assert_allclose(points(axis, "front"), [mean])
+    assert "Fronts are chosen on validation accuracy; test accuracy is shown." in note_of(figure)
+    with pytest.raises(ValueError, match="runs: missing column.* accuracy_validation"):
+        figures.accuracy_vs_size(runs.drop(columns="accuracy_validation"))
+
+
+def test_intervals_and_bands_are_cut_at_the_bounds(build_runs, build_attributions):
+    runs = build_runs(tasks=[DIGITS], methods=["uniform", "ecq"])
+    rng = np.random.default_rng(0)
+    for column in ("accuracy", "sparsity", "accuracy_fp32"):
+        runs[column] = rng.choice([0.02, 0.5, 0.98], len(runs))
+    runs["accuracy_validation"] = 1 - runs["size_bytes"] / 1e6
+    attributions = build_attributions(runs)
+    attributions["mean"] = rng.choice([-0.98, 0.1, 0.98], len(attributions))
+    for axis, (x_low, x_high), (low, high) in (
+        (panels(figures.accuracy_vs_size(runs))[0], (0, math.inf), (0, 100)),
+        (panels(figures.accuracy_vs_sparsity(runs))[0], (0, 100), (0, 100)),
+        (panels(figures.consistency_vs_size(runs, attributions, "cosine"))[0],
+         (0, math.inf), (-1, 1)),
+    ):  # fmt: skip
+        ends = [end for bar in bars(axis) for end in bar]
+        assert {low, high} <= {y for _, y in ends}
+        assert all(x_low <= x <= x_high and low <= y <= high for x, y in ends)
+        bands = [patch for patch in axis.patches if patch.get_gid() == "band"]
+        assert bands
+        for band in bands:
+            assert low <= band.get_y() and band.get_y() + band.get_height() <= high
+
+
+@pytest.mark.parametrize("width", style.WIDTHS)
+def test_methods_that_do_not_train_are_hollow_and_grouped(runs, width):
+    untrained = {"uniform_ptq", "nncodec"}
+    runs = runs.assign(epoch=np.where(runs["method"].isin(untrained), np.nan, 3))
+    figure = figures.accuracy_vs_size(runs, width)
+    titles = [text.get_text() for text in figure.texts if text.get_text() in ("Trained",
+              "Without training", "No finished run")]  # fmt: skip
+    assert titles == ["Trained", "Without training"]
+    assert legend_labels(figure)[:6] == [
+        "Uniform QAT", "ECQ", "ECQx", "WCAM", "Uniform PTQ", "NNCodec",
+    ]  # fmt: skip
+    looks = style.method_styles(runs["method"])
+    hollow = {looks[name].marker for name in untrained}
+    for axis in panels(figure):
+        for line in axis.lines:
+            if line.get_gid() == "points":
+                assert (line.get_markerfacecolor() == "none") == (line.get_marker() in hollow)
+    unknown = figures.accuracy_vs_size(runs.drop(columns="epoch"), width)
+    assert legend_labels(unknown)[:6] == METHODS
+    faces = {line.get_markerfacecolor() for axis in panels(unknown) for line in axis.lines
+             if line.get_gid() == "points"}  # fmt: skip
+    assert "none" not in faces
+
+
+def test_a_method_whose_runs_all_failed_is_in_a_group_of_its_own(build_runs):
+    runs = build_runs(tasks=[DIGITS], methods=["uniform", "ecq"]).assign(epoch=2.0)
+    runs.loc[runs["method"] == "ecq", ["status", "epoch"]] = ["failed", np.nan]
+    figure = figures.accuracy_vs_size(runs)
+    assert {"Trained", "No finished run"} <= {text.get_text() for text in figure.texts}
+    assert texts(panels(figure)[0]) == ["failed", "15"]
+
+
+def test_coinciding_methods_stay_apart(build_runs):
+    """What is drawn over something else is smaller: markers and lines beneath keep their edges."""
+    runs = build_runs(tasks=[DIGITS], methods=["ecq"])
+    runs = pd.concat([runs, runs.assign(method="ecqx")])
+    axis = panels(figures.accuracy_vs_size(runs))[0]
+    marks = sorted((x for x in axis.lines if x.get_gid() == "points" and len(x.get_xdata())
+                    and x.get_alpha() is None), key=lambda x: x.get_zorder())  # fmt: skip
+    assert [line.get_marker() for line in marks] == ["^", "o"]
+    assert marks[0].get_markersize() > 1.3 * marks[1].get_markersize()
+    curves = {line.get_color(): line for line in axis.lines if len(line.get_xdata()) > 1
+              and line.get_gid() is None and line.get_marker() == "None"}  # fmt: skip
+    below, above = (curves[line.get_markerfacecolor()] for line in marks)
+    assert below.get_zorder() < above.get_zorder()
+    assert below.get_linewidth() > 1.3 * above.get_linewidth()
+
+
+def test_notes_are_not_in_the_picture(runs):
+    figure = figures.accuracy_vs_size(runs)
+    assert "n = 2 to 3 seeds" in note_of(figure)
+    assert not any("seeds" in text.get_text() for text in figure.texts)
+
+
 def test_full_precision_is_a_line_and_is_named(runs):
     axis = panels(figures.accuracy_vs_size(runs))[0]
     assert levels(axis) == pytest.approx([98.1])
     title = axis.get_title().replace("\N{NO-BREAK SPACE}", " ")
-    assert title == "digits / residual_cnn\nFP32: 98.1 ± 0.7 %, 80.0 kB"
+    assert title == "digits / residual CNN\nFP32: 98.1 ± 0.7 %, 80.0 kB"
 
 
 def test_diverged_runs_are_counted_in_the_panel_and_below(runs):
@@ -174,7 +270,7 @@ def test_few_seeds_are_said_and_have_no_interval(build_runs):
 def test_a_new_method_is_drawn_without_edits(build_runs):
     runs = build_runs(tasks=[DIGITS], extra={"my_baseline": [{"bits": 3}, {"bits": 5}]})
     figure = figures.accuracy_vs_size(runs)
-    assert "my_baseline" in legend_labels(figure)
+    assert "my baseline" in legend_labels(figure)
     look = style.method_styles(runs["method"])["my_baseline"]
     own = [line for line in panels(figure)[0].lines
            if line.get_gid() == "points" and line.get_marker() == look.marker]  # fmt: skip
@@ -225,7 +321,7 @@ def mean_of(attributions, runs, task, explainer, metric, subset="all", signed=Tr
 
 def test_a_row_keeps_its_label_and_numbers_if_its_first_panel_is_empty(runs, attributions):
     first = (attributions["dataset"] == DIGITS[0]) & (attributions["explainer"] == "grad_cam")
-    figure = figures.consistency_vs_size(runs, attributions[~first])
+    figure = figures.consistency_vs_size(runs, attributions[~first], "cosine")
     grid = np.array(figure.axes).reshape(3, 3)
     assert texts(grid[1, 0]) == ["no results of this\nexplainer on this network"]
     assert grid[1, 0].axison and grid[1, 0].get_ylabel() == "Grad-CAM"
@@ -235,7 +331,7 @@ def test_a_row_keeps_its_label_and_numbers_if_its_first_panel_is_empty(runs, att
 
 
 def test_consistency_has_a_row_per_explainer_and_shows_anchors(runs, attributions):
-    figure = figures.consistency_vs_size(runs, attributions)
+    figure = figures.consistency_vs_size(runs, attributions, "cosine")
     assert len(figure.axes) == 9 and len(panels(figure)) == 8
     (absent,) = [axis for axis in figure.axes if not axis.axison]
     assert texts(absent) == ["no results of this\nexplainer on this network"]
@@ -274,28 +370,30 @@ def test_a_column_shows_one_explainer_of_each_family(runs, attributions):
         [attributions, *(lrp.assign(explainer=name)
                     for name in ("lrp_epsilon_alpha2_beta1_flat", "rap", "an_own_one"))]
     )  # fmt: skip
-    figure = figures.consistency_vs_size(runs, more, width="column")
+    figure = figures.consistency_vs_size(runs, more, "cosine", width="column")
     assert [axis.get_title() for axis in figure.axes[:2]] == ["LRP ε-plus-flat", "Grad-CAM"]
-    page = figures.consistency_vs_size(runs, more)
+    page = figures.consistency_vs_size(runs, more, "cosine")
     names = [axis.get_ylabel() for axis in page.axes if axis.get_ylabel()]
     assert len(names) == 6 and names[-1] == "an own one"
 
 
 def test_localisation_shows_tasks_with_masks_only(runs, attributions):
     figure = figures.localisation_vs_size(runs, attributions)
-    assert note_of(figure).startswith("cluttered_digits / small_vgg: signed maps")
+    assert note_of(figure).startswith("cluttered digits / small VGG: signed maps")
     axes = panels(figure)
-    assert [axis.get_title() for axis in axes[:2]] == ["ROC-AUC [–]", "Pointing game [–]"]
+    assert [axis.get_title() for axis in axes[:2]] == ["ROC-AUC [–]", "Relevance rank [–]"]
     assert len(axes) == 6
-    expected, _ = mean_of(attributions, runs, CLUTTERED, "grad_cam", "pointing_game")
+    expected, _ = mean_of(attributions, runs, CLUTTERED, "grad_cam", "relevance_rank")
     np.testing.assert_allclose(points(axes[3]), expected)
+    named = figures.localisation_vs_size(runs, attributions, ["pointing_game"])
+    assert panels(named)[0].get_title() == "Pointing game [–]"
 
 
 def test_accuracy_and_consistency_are_read_off_at_equal_size(build_runs, build_attributions):
     """By hand, with np.interp, on one method whose points are all on its front."""
     runs = build_runs(tasks=[DIGITS], methods=["nncodec"], noise=0)
     attributions = build_attributions(runs)
-    figure = figures.accuracy_vs_consistency(runs, attributions, width="column")
+    figure = figures.accuracy_vs_consistency(runs, attributions, "cosine", width="column")
     (axis,) = panels(figure)
     words = note_of(figure).split("Equal compression ratios: digits: ")[1].split(". ")[0]
     ratios = [float(word) for word in words.split(", ")]
@@ -315,31 +413,73 @@ def test_accuracy_and_consistency_are_read_off_at_equal_size(build_runs, build_a
             at, sizes = np.log(80_000 / ratio), np.log(own["size_bytes"].to_numpy(float))
             pairs.append(
                 (np.interp(at, sizes, [value[point] for point in own["point"]]),
-                 100 * np.interp(at, sizes, own["accuracy"]))
+                 100 * (np.interp(at, sizes, own["accuracy"]) - own["accuracy_fp32"].iloc[0]))
             )  # fmt: skip
         expected.append(tuple(np.mean(pairs, axis=0)))
-    shown = [pair for pair in expected if pair[1] > axis.get_ylim()[0]]
-    drawn = [pair for pair in points(axis) if pair[1] > axis.get_ylim()[0]]
-    assert len(points(axis)) == len(ratios) and shown
-    np.testing.assert_allclose(drawn, sorted(shown))
+    assert len(ratios) == 3
+    np.testing.assert_allclose(points(axis), sorted(expected))
 
 
-def test_networks_that_lost_much_are_hollow_at_the_edge(runs, attributions):
-    figure = figures.accuracy_vs_consistency(runs, attributions, width="column")
+def test_accuracy_and_consistency_reach_from_the_lowest_to_the_highest_seed(
+    build_runs, build_attributions
+):
+    runs = build_runs(tasks=[DIGITS], methods=["nncodec"])
+    table = statistics.at_ratios(runs)
+    (axis,) = panels(
+        figures.accuracy_vs_consistency(runs, build_attributions(runs), "cosine", "column")
+    )
+    vertical = {(low, high) for (x0, low), (x1, high) in bars(axis) if x0 == x1}
+    found = {
+        (100 * min(changes), 100 * max(changes))
+        for changes in (
+            [row["accuracy_change"] for row in rows] for rows in groups(table, ["ratio"]).values()
+        )
+    }
+    assert len(vertical) == 3
+    for low, high in vertical:
+        assert any(np.allclose((low, high), pair) for pair in found)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "normalised_l2", "my_measure"])
+def test_nothing_leaves_the_panels_of_accuracy_and_consistency(runs, attributions, metric):
+    """Not even networks that collapsed, whatever the range of the measure."""
+    rows = attributions[attributions["metric"] == "cosine"].assign(metric=metric)
+    if metric != "cosine":
+        rows["mean"] = 1.2 * (1 - rows["mean"])
+    figure = figures.accuracy_vs_consistency(runs, rows, metric)
+    drawn = 0
     for axis in panels(figure):
-        for line in axis.lines:
-            if line.get_gid() == "points" and len(line.get_ydata()):
-                at_edge = line.get_ydata()[0] == axis.get_ylim()[0]
-                assert (line.get_markerfacecolor() == "white") == at_edge
-                assert axis.get_xlim()[0] <= line.get_xdata()[0] <= axis.get_xlim()[1]
+        (left, right), (low, high) = sorted(axis.get_xlim()), sorted(axis.get_ylim())
+        assert axis.xaxis_inverted() == (metric == "normalised_l2")
+        ends = [end for bar in bars(axis) for end in bar]
+        assert len(axis.get_xticks()) >= 2 and len(axis.get_yticks()) >= 2
+        for x, y in [*points(axis), *ends]:
+            assert left <= x <= right and low <= y <= high
+            drawn += 1
+    assert drawn > 100
+
+
+def test_a_method_shares_a_ratio_only_with_every_seed(build_runs, build_attributions):
+    runs = build_runs(tasks=[DIGITS], methods=["uniform", "ecq", "nncodec"])
+    lost = (runs["method"] == "ecq") & (runs["seed"] == 1)
+    runs.loc[lost, "status"] = "diverged"
+    figure = figures.accuracy_vs_consistency(runs, build_attributions(runs), "cosine", "column")
+    (axis,) = panels(figure)
+    looks = style.method_styles(runs["method"])
+    drawn = {line.get_marker() for line in axis.lines if line.get_gid() == "points"}
+    assert drawn == {looks["uniform"].marker, looks["nncodec"].marker}
+    assert "Not at all of these ratios with every seed: ECQ (digits)." in note_of(figure)
 
 
 def test_ranks_of_a_hand_made_case(build_runs):
     runs = build_runs(methods=["uniform", "ecq", "wcam"])
+    assert shared.why_nothing(figures.ranks(runs)) == "ranks need at least 4 tasks"
+    fourth = of(runs, DIGITS).assign(model="other", size_fp32_bytes=90_000)
+    runs = pd.concat([runs, fourth], ignore_index=True)
     figure = figures.ranks(runs)
     volumes = statistics.seed_volumes(runs)
     expected = {}
-    for task in (DIGITS, CLUTTERED, GSC):
+    for task in (DIGITS, CLUTTERED, GSC, ("digits", "other")):
         own = of(volumes, task)
         means = [
             plain.fmean(own.loc[own["method"] == m, "volume"]) for m in ("uniform", "ecq", "wcam")
@@ -351,11 +491,11 @@ def test_ranks_of_a_hand_made_case(build_runs):
     assert sorted(drawn) == sorted((row, rank) for row, own in expected.items() for rank in own)
     means = {round(y): x for x, y in points(axis, "mean ranks")}
     assert means == pytest.approx({row: plain.fmean(own) for row, own in expected.items()})
-    assert "3 tasks" in note_of(figure)
-    # 3 methods on 3 tasks: 2.343 sqrt(3 * 4 / 18) = 1.91 (Demšar's table), fewer than 2 ranks apart
-    assert "critical difference 1.9" in note_of(figure)
+    assert "N = 4 tasks" in note_of(figure)
+    # 3 methods on 4 tasks: 2.343 sqrt(3 * 4 / 24) = 1.66 (Demšar's table), fewer than 2 ranks apart
+    assert "critical difference 1.7" in note_of(figure)
     assert "no significance can follow" in note_of(figure)
-    one = figures.ranks(build_runs(tasks=[DIGITS]), "column")
+    one = figures.ranks(runs[runs["method"] == "ecq"], "column")
     assert "nothing can be said" in note_of(one)
 
 
@@ -383,8 +523,12 @@ def test_time_is_relative_to_uniform_training_of_the_same_seed(build_runs):
         ratios = [
             plain.median(r["train_s"] for r in rows) / base[seed] for (seed,), rows in own.items()
         ]
-        expected.append((plain.fmean(ratios), index))
+        expected.append((plain.geometric_mean(ratios), index))
     np.testing.assert_allclose(points(figure.axes[0]), sorted(expected))
+    logs = [math.log10(ratio) for ratio in ratios]  # of the last method
+    half = student.ppf(0.975, 2) * plain.stdev(logs) / math.sqrt(3)
+    (_, right) = max(bars(figure.axes[0]), key=lambda bar: bar[0][1])
+    assert right == pytest.approx((10 ** (plain.fmean(logs) + half), index))
     assert len(panels(figure)) == 1
     memory = runs.assign(peak_memory_bytes=3e8)
     assert [axis.get_xlabel() for axis in panels(figures.training_cost(memory, "column"))] == [
@@ -428,7 +572,15 @@ def test_a_method_without_a_finished_run_is_hatched_in_layers(build_runs):
     axis = figures.layers(runs, make_layers(runs)).axes[0]
     hatched = [patch.get_xy() for patch in axis.patches if patch.get_hatch()]
     assert hatched == [(0, 0), (1, 0), (2, 0), (3, 0)]
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["Uniform QAT", "ECQ"]
+    uniform, ecq = (label.get_text() for label in axis.get_yticklabels())
+    assert uniform == "Uniform QAT no result"
+    own = runs[(runs["method"] == "ecq") & (runs["point"] == point_of_ecq(runs))]
+    size, accuracy = plain.fmean(own["size_bytes"]) / 1e3, 100 * plain.fmean(own["accuracy"])
+    assert ecq.replace("\N{NO-BREAK SPACE}", " ") == f"ECQ {size:.2f} kB, {accuracy:.1f} %"
+
+
+def point_of_ecq(runs):
+    return statistics.matched_runs(runs).set_index("method").loc["ecq", "point"]
 
 
 def test_shares_of_relevance_are_means_over_seeds(runs):
@@ -511,7 +663,8 @@ def test_failed_runs_are_marked_as_diverged_ones_are_and_told_apart(runs):
     heights = [text.get_position()[1] for text in first.texts]
     assert heights[0] == heights[1] == heights[2] > heights[3] == heights[4]
     assert "Failed runs: ECQx 5 of 15 (digits)." in note_of(figure)
-    for other in (figures.training_cost(runs), figures.ranks(runs)):
+    more = pd.concat([runs, of(runs, GSC).assign(model="other")], ignore_index=True)
+    for other in (figures.training_cost(runs), figures.ranks(more)):
         assert "Failed runs: ECQx 5 of 15 (digits)." in note_of(other)
 
 
@@ -521,7 +674,7 @@ def test_correlations_agree_with_scipy(runs, attributions):
     turned["mean"] = 1 - turned["mean"]
     found, names, counts = correlate(runs, pd.concat([lower, turned]))
     assert names == ["accuracy", "cosine", "spearman", "ssim", "topk_iou", "normalised_l2", "auc",
-                     "pointing_game"]  # fmt: skip
+                     "pointing_game", "relevance_rank"]  # fmt: skip
     assert len(found) == 8 and set(counts) == {26, 27}
     matrix = found[CLUTTERED, "grad_cam"]
     one = mean_by_point(attributions, "grad_cam", "cosine")
@@ -548,7 +701,7 @@ def test_controls_show_the_differences_of_the_table(width):
     figure = figures.controls_of_relevance(runs, controls.paired_differences(runs), width)
     axes = panels(figure)
     assert [axis.get_title() for axis in axes] == [
-        "All sources", "LRP − Shuffled LRP", "LRP − None (ECQ)", "LRP − own_source",
+        "All sources", "LRP − Shuffled LRP", "LRP − None (ECQ)", "LRP − own source",
     ]  # fmt: skip
     assert len(points(axes[0])) == 4 * 3
     np.testing.assert_allclose([y for _, y in points(axes[1])], 2.0)
@@ -593,9 +746,9 @@ def test_figures_can_be_drawn_of_odd_tables(case, width, build_runs, build_attri
     for figure in (
         figures.accuracy_vs_size(runs, width),
         figures.accuracy_vs_sparsity(runs, width),
-        figures.consistency_vs_size(runs, attributions, width=width),
+        figures.consistency_vs_size(runs, attributions, "cosine", width=width),
         figures.localisation_vs_size(runs, attributions, width=width),
-        figures.accuracy_vs_consistency(runs, attributions, width=width),
+        figures.accuracy_vs_consistency(runs, attributions, "cosine", width=width),
         figures.metric_correlations(runs, attributions, width),
         figures.layers(runs, tensors, width),
         figures.relevance_vs_magnitude(relevance, width),
@@ -625,7 +778,7 @@ def test_gallery_has_a_row_per_sample_and_a_column_per_method(runs):
     ]  # fmt: skip
     assert head(grid[0, 1])[-2:] == ["310 kB", f"{run['accuracy_fp32'] * 100:.1f} %"]
     assert [axis.get_ylabel() for axis in grid[:, 0]] == ["a", "b", "c"]
-    assert note_of(figure).startswith("cluttered_digits / small_vgg, LRP ε-plus-flat, seed 0")
+    assert note_of(figure).startswith("cluttered digits / small VGG, LRP ε-plus-flat, seed 0")
     assert all(len(axis.collections) == 1 for axis in grid.ravel())  # the outline
     shown = grid[1, 5].images[0]
     assert shown.get_clim() == (-1, 1)

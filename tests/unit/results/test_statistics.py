@@ -145,16 +145,49 @@ def matching_frame(sizes, accuracies=None):
                 {
                     "dataset": "d", "model": "m", "method": method, "point": f"i~{i}", "seed": 0,
                     "status": "ok" if math.isfinite(size) else "diverged", "accuracy": accuracy,
-                    "accuracy_fp32": 0.95, "size_bytes": size,
+                    "accuracy_validation": accuracy, "accuracy_validation_fp32": 0.95,
+                    "size_bytes": size,
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def test_matched_runs_are_the_closest_in_size():
-    frame = matching_frame({"a": [100, 1000], "b": [210, 950], "c": [30, 1040]})
+def test_matched_runs_are_at_the_smallest_size_at_which_most_methods_agree():
+    frame = matching_frame(
+        {"a": [100, 300, 1000], "b": [110, 290, 950], "c": [310, 1040]},
+        {"a": [0.60, 0.90, 0.95], "b": [0.90, 0.89, 0.95], "c": [0.70, 0.95]},
+    )
     chosen = statistics.matched_runs(frame).set_index("method")
+    # at 100 only b is good; at 300 a and b agree, c is there but has broken; at 1000 all agree
+    assert chosen["size_bytes"].to_dict() == {"a": 300, "b": 290, "c": 310}
+    apart = frame.assign(accuracy_validation=frame["accuracy_validation"].where(
+        frame["point"] == "i~2", frame["size_bytes"] / 500))  # fmt: skip
+    chosen = statistics.matched_runs(apart).set_index("method")
     assert chosen["size_bytes"].to_dict() == {"a": 1000, "b": 950, "c": 1040}
+
+
+def test_matched_runs_agree_only_at_the_same_size():
+    frame = matching_frame({"a": [100, 1000], "b": [200, 1000]})
+    chosen = statistics.matched_runs(frame).set_index("method")
+    assert chosen["size_bytes"].to_dict() == {"a": 1000, "b": 1000}
+    frame = matching_frame({"a": [100, 1000], "b": [124, 1000]})
+    chosen = statistics.matched_runs(frame).set_index("method")
+    assert chosen["size_bytes"].to_dict() == {"a": 100, "b": 124}
+
+
+def test_matched_runs_fall_back_on_where_the_most_agree():
+    frame = matching_frame({"a": [100, 400], "b": [200, 1000], "c": [600], "d": [1010]})
+    chosen = statistics.matched_runs(frame).set_index("method")
+    # two of four at 1000, never three
+    assert chosen["size_bytes"].to_dict() == {"a": 400, "b": 1000, "c": 600, "d": 1010}
+
+
+def test_matched_runs_are_not_chosen_on_test_data():
+    frame = matching_frame({"a": [100, 1000], "b": [100, 1000]})
+    frame["accuracy"] = [0.2, 0.9, 0.9, 0.9]
+    assert set(statistics.matched_runs(frame)["size_bytes"]) == {100}
+    with pytest.raises(ValueError, match="missing column.* accuracy_validation,"):
+        statistics.matched_runs(frame.drop(columns="accuracy_validation"))
 
 
 def test_matched_runs_leave_collapsed_networks_aside_unless_there_is_nothing_else():

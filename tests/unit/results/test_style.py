@@ -79,7 +79,23 @@ def test_methods_differ_in_color_and_without_color():
     styles = style.method_styles([*KNOWN, "a", "b", "c"]).values()
     assert len({look.color for look in styles}) == len(styles)
     assert len({look.marker for look in styles}) == len(styles)
-    assert len({look.linestyle for look in styles}) == len(styles)
+
+
+def test_line_style_and_filling_say_whether_a_method_trains():
+    styles = style.method_styles(["ecq", "nncodec", "mine"], {"ecq": True, "nncodec": False})
+    assert (styles["ecq"].face, styles["ecq"].linestyle) == (styles["ecq"].color, "-")
+    assert styles["nncodec"].face == "none" and styles["nncodec"].linestyle != "-"
+    assert (styles["mine"].face, styles["mine"].linestyle) == (styles["mine"].color, "-")
+    assert styles["mine"].trained is None
+
+
+@pytest.mark.parametrize(
+    ("below", "above"), [("uniform", "wcam"), ("ecq", "ecqx"), ("ecq_wcam", "ecqx_wcam")]
+)
+def test_methods_that_coincide_differ_in_size(below, above):
+    styles = style.method_styles([below, above])
+    assert styles[below].size > styles[above].size
+    assert styles[below].linewidth > styles[above].linewidth
 
 
 @pytest.mark.parametrize("vision", VISIONS)
@@ -106,6 +122,14 @@ def test_more_methods_than_spare_looks_still_have_one():
 def test_names():
     assert style.label("grad_cam") == "Grad-CAM"
     assert style.label("my_new_metric") == "my new metric"
+    assert style.task_label("cluttered_digits", "small_vgg") == "cluttered digits / small VGG"
+    assert style.task_label("cifar10_subset", "resnet20") == "CIFAR-10 subset / ResNet20"
+    assert style.dataset_label("my_own_data") == "my own data"
+    variant = style.method_styles(["my_method, own_source", "ecqx, own_source"])
+    assert [look.label for look in variant.values()] == [
+        "ECQx, own source",
+        "my method, own source",
+    ]
     assert style.explainer_order(["zzz", "rap", "grad_cam"]) == ["grad_cam", "rap", "zzz"]
     assert style.metric_order(["auc", "aaa", "cosine"]) == ["cosine", "auc", "aaa"]
 

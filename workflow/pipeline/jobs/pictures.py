@@ -32,11 +32,12 @@ def caption(figure: str, text: str, notes: Mapping[str, str]) -> str:
     ----------
     figure : the name of the figure.
     text : what it shows, as in the report.
-    notes : width -> the small print of that figure, with n and what the bars are.
+    notes : width -> what is to be said of that figure: n, what the bars are, what is absent.
     """
     lines = [f"## {figure}", "", " ".join(text.split())]
     if len(set(notes.values())) == 1:
-        notes = {" and ".join(notes): next(iter(notes.values()))}
-    for width, note in notes.items():
-        lines += ["", f"*In the figure ({width}):* {note}"]
+        lines += ["", next(iter(notes.values()))]
+    else:
+        for width, note in notes.items():
+            lines += ["", f"*At {width} width:* {note}"]
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ecqx.results import swept
+from ecqx.results.keys import LEAST_RANKED_TASKS
 from pipeline.planning.run_table import Point
 
 Points = Mapping[str, Mapping[str, Point]]
@@ -35,7 +36,7 @@ def figure_names(
         "relevance_vs_magnitude",
         *(f"sensitivity-{parameter}" for parameter in swept.in_points(points)),
         "training_cost",
-        "ranks",
+        *(["ranks"] if len(tasks) >= LEAST_RANKED_TASKS else []),
         *(["controls"] if controls(points) else []),
         *(f"gallery-{task['dataset']}-{task['model']}" for task in tasks.values()),
     ]
