@@ -50,10 +50,9 @@ def make_runs(tasks=None, methods=None, seeds=(0, 1, 2), diverged=(), extra=None
                     lost = _LOSS.get(method, 1.0) * strength**6
                     accuracy = 1 / classes + (reference - 1 / classes) * np.exp(-lost)
                     accuracy = min(1.0, accuracy + noise * (1 + 8 * strength**6) * rng.normal())
-                    validation = min(1.0, accuracy + noise * rng.normal())
+                    validation = float(np.clip(accuracy + 0.3 * noise * rng.normal(), 0, 1))
                     ratio = 5 * np.exp(3.2 * strength) / _SHRINK.get(method, 1.0)
                     ratio *= 1 + 0.02 * rng.normal()
-                    validation = float(np.clip(accuracy + 0.3 * noise * rng.normal(), 0, 1))
                     status = "diverged" if (dataset, method, step, seed) in diverged else "ok"
                     ok = status == "ok"
                     rows.append(
@@ -72,8 +71,6 @@ def make_runs(tasks=None, methods=None, seeds=(0, 1, 2), diverged=(), extra=None
                             "sparsity": min(0.99, 0.1 + 0.85 * strength) if ok else np.nan,
                             "entropy_bytes": 0.9 * size32 / ratio if ok else np.nan,
                             "train_s": 1.0,
-                            "accuracy_validation": validation if ok else np.nan,
-                            "accuracy_validation_fp32": reference,
                         }
                         | {f"p_{key}": value for key, value in params.items()}
                     )  # fmt: skip
