@@ -61,6 +61,7 @@ from ecqx.results.statistics.points import (
     count_statuses,
     full_precision,
 )
+from ecqx.results.statistics.variance import VarianceComponents, variance_components
 
 __all__ = [
     "ANCHORS",
@@ -78,6 +79,7 @@ __all__ = [
     "Paired",
     "RatioInterval",
     "Readings",
+    "VarianceComponents",
     "aggregate",
     "aggregate_points",
     "aggregate_ratios",
@@ -109,4 +111,5 @@ __all__ = [
     "seed_fronts",
     "seed_volumes",
     "signed_rank",
+    "variance_components",
 ]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -67,5 +69,7 @@ def test_the_digest_sees_names_types_shapes_and_values():
     assert cifar10_subset.digest(dict(reversed(base.items()))) == cifar10_subset.digest(base)
 
 
-def test_the_subset_has_the_sizes_that_are_documented():
+def test_the_subset_has_the_sizes_and_the_digest_that_are_documented():
     assert sum(cifar10_subset.TAKEN) == 8068 and cifar10_subset.TAKEN_FOR_TEST == 1017
+    text = (Path(__file__).parents[3] / "config/realdata.yaml").read_text()
+    assert "8,068" in text and "1,017" in text and cifar10_subset.DIGEST in text
