@@ -1,6 +1,8 @@
 """The benchmarks run; what they measure is not tested here."""
 
+import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +44,32 @@ def test_explainer_cost_prints_its_rows():
     assert all(row["ratio"] > 0 and row["seconds"] > 0 and row["samples"] == 256 for row in rows)
     assert rows[0]["quantus_ratio"] > 0
     assert rows[1]["quantus_ratio"] is None  # zennit has no RAP
+
+
+@pytest.mark.slow
+def test_variance_writes_its_runs_and_prints_a_table(tmp_path):
+    path = tmp_path / "runs.csv"
+    counts = ["--pretraining-seeds", "2", "--compression-seeds", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.variance", path, "--task", "digits", *counts],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    seeds = [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]
+    for method in ("uniform", "ecqx"):
+        own = [row for row in rows if row["method"] == method]
+        assert [(row["pretraining_seed"], row["compression_seed"]) for row in own] == seeds
+        assert len({row["pearson"] for row in own}) == 4  # each seed makes another run
+    for row in rows:
+        change = float(row["accuracy"]) - float(row["accuracy_fp32"])
+        assert float(row["accuracy_change"]) == pytest.approx(change, abs=1e-6)
+    table = [line for line in done.stdout.splitlines() if line.startswith("| Pearson")]
+    assert [line.split(" | ")[1] for line in table] == ["uniform", "ecqx", "ecqx minus uniform"]
+    for line in table:
+        assert sum(map(int, re.findall(r"(\d+)%", line))) == pytest.approx(100, abs=1)
+        *parts, total = (float(cell.split()[0]) for cell in line.split(" | ")[3:7])
+        assert total**2 == pytest.approx(sum(part**2 for part in parts), abs=1e-5)
