@@ -122,7 +122,7 @@ def table_rows(components: dict[tuple[str, str], VarianceComponents]) -> Iterato
     """The lines of the Markdown table, and a line for each estimate that was negative."""
     head = (
         "measure", "method", "mean", "pretraining seed", "compression seed", "inputs, by run",
-        "all: a run's mean", "inputs, alike for all runs",
+        "a run's mean", "inputs, alike for all runs",
     )  # fmt: skip
     yield f"| {' | '.join(head)} |"
     yield f"|{' --- |' * len(head)}"
@@ -133,7 +133,7 @@ def table_rows(components: dict[tuple[str, str], VarianceComponents]) -> Iterato
         for part in parts.values():
             share = part / total if total else 0.0
             cells.append(f"{written(part**0.5)} ({share:.0%})")
-        cells += [written(total**0.5), written(found.choice_of_inputs**0.5)]
+        cells += [written(found.run_mean**0.5), written(found.choice_of_inputs**0.5)]
         yield f"| {' | '.join(cells)} |"
     yield ""
     for (measure, method), found in components.items():
@@ -179,7 +179,7 @@ def main() -> None:
         for method, array in arrays.items():
             components[measure, method] = variance_components(array)
     print(f"{options.task}: {counts[0]} pretraining seeds, {counts[1]} compression seeds of each. "
-          "Standard deviations; in brackets the share of the variance between runs.\n")  # fmt: skip
+          "Standard deviations; in brackets the share of the parts' sum.\n")  # fmt: skip
     print("\n".join(table_rows(components)))
     inputs = {measure: components[measure, "ecqx"].n_inputs for measure in MEASURES}
     print(f"Inputs: {inputs['accuracy_change']} for accuracy, {inputs['pearson']} explained.")

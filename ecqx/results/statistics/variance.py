@@ -22,6 +22,7 @@ class VarianceComponents:
     inputs_by_pretraining : float, of IP: how an input's effect differs between pretrained networks.
     inputs_by_compression : float, of IC(P): how it differs between runs of one such network. There
         is one value for each input and run, so that what is left unexplained is part of it.
+    run_mean : float, of a run's mean over the inputs, between networks pretrained anew.
     n_inputs : int
     negative : tuple of str, the names above of which the estimate was negative and was set to 0.
     """
@@ -32,15 +33,16 @@ class VarianceComponents:
     inputs: float
     inputs_by_pretraining: float
     inputs_by_compression: float
+    run_mean: float
     n_inputs: int
     negative: tuple[str, ...]
 
     @property
     def between_runs(self) -> dict[str, float]:
-        """Parts of the variance that a run's mean has between networks pretrained anew.
+        """Parts of ``run_mean``: all runs are measured on the same inputs.
 
-        All of them are measured on the same inputs: ``pretraining``, ``compression``, and
-        ``inputs_by_run``, what the interactions with so few inputs add.
+        ``pretraining``, ``compression``, and ``inputs_by_run``, what the interactions with so few
+        inputs add. Their sum is ``run_mean`` if none of them was negative, and above it else.
         """
         by_run = self.inputs_by_pretraining + self.inputs_by_compression
         return {
@@ -62,7 +64,8 @@ def variance_components(values) -> VarianceComponents:
     as many seeds of its own, and every run is measured on the same inputs. Mean squares are equated
     with their expectations (method of moments; [searle1992variance, chapter 4]), which is unbiased
     and assumes no distribution. Estimates below 0 are set to 0, after which they are not unbiased,
-    and ``negative`` names them.
+    and ``negative`` names them. ``run_mean`` is estimated from the means of the runs alone, and
+    never negative.
 
     The squared standard error of one run's mean, std^2 / n over its inputs, is no substitute for
     the parts that come from the inputs: most of it may be the effect of inputs that is alike for
@@ -115,6 +118,7 @@ def variance_components(values) -> VarianceComponents:
     return VarianceComponents(
         mean=float(mean),
         **{name: max(0.0, value) for name, value in estimates.items()},
+        run_mean=(of_networks + (b - 1) * of_runs) / (b * n),
         n_inputs=n,
         negative=tuple(name for name, value in estimates.items() if value < 0),
     )

@@ -56,6 +56,11 @@ def test_components_are_those_of_a_slow_derivation(shape):
         assert found.negative == tuple(name for name in NAMES if expected[name] < 0)
         for name in NAMES:
             assert getattr(found, name) == pytest.approx(max(0, expected[name]), abs=1e-9)
+        interactions = expected["inputs_by_pretraining"] + expected["inputs_by_compression"]
+        parts = expected["pretraining"], expected["compression"], interactions / shape[2]
+        assert found.run_mean == pytest.approx(sum(parts))
+        if not {"pretraining", "compression", "inputs_by_pretraining"} & set(found.negative):
+            assert sum(found.between_runs.values()) == pytest.approx(found.run_mean)
         seen.update(found.negative)
     assert "inputs_by_compression" not in seen  # a mean square
 
@@ -92,9 +97,11 @@ def test_the_mean_of_many_estimates_is_what_was_simulated():
 def test_the_parts_between_runs_are_the_spread_of_their_means():
     rng, truth = np.random.default_rng(3), (0.5, 0.25, 30.0, 4.0, 6.0)
     means = [simulated(rng, (400, 1, 10), truth).mean(axis=2).var(ddof=1) for _ in range(20)]
-    parts = statistics.VarianceComponents(0.0, *truth, 10, ()).between_runs
+    parts = statistics.VarianceComponents(0.0, *truth, 1.75, 10, ()).between_runs
     assert parts == {"pretraining": 0.5, "compression": 0.25, "inputs_by_run": 1.0}
     assert np.mean(means) == pytest.approx(sum(parts.values()), rel=0.05)
+    found = statistics.variance_components(simulated(rng, (400, 2, 10), truth))
+    assert found.run_mean == pytest.approx(1.75, rel=0.2)
 
 
 def test_a_negative_estimate_is_set_to_0_and_named():
@@ -103,6 +110,7 @@ def test_a_negative_estimate_is_set_to_0_and_named():
     found = statistics.variance_components(values)
     assert found.negative == ("pretraining",)
     assert found.pretraining == 0 and found.compression == pytest.approx(2.0)
+    assert found.run_mean == pytest.approx(1.0)  # half of what runs of one network vary by
 
 
 def test_scale_and_shift():
