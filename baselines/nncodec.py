@@ -3,7 +3,9 @@
 Source: DeepCABAC [wiedemann2020deepcabac]; NNCodec [becking2023nncodec], a codec of
 ISO/IEC 15938-17 [iso2022nnc].
 One quantization parameter for all weights, as the codec has it by default; other tensors at the
-codec's fine default. Deviations: none.
+codec's fine default. Deviations: by default the trellis weighs the rate (``lambda_scale`` 1), which
+the package leaves out (0); rows of zeros are skipped, as the package's ``nncodec.nn.encode`` has it
+and its ``nncodec.nnc.compress`` has not.
 """
 
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ class Method:
     """
 
     qp: int = parameter(-20, label="QP: quantization parameter")
-    lambda_scale: float = 1.0
+    lambda_scale: float = parameter(1.0, role="variant", label="λ: weight of the rate")
 
     def __post_init__(self):
         check_range("qp", self.qp, -60, 8)

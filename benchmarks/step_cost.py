@@ -31,13 +31,13 @@ CASES = {  # model -> input shape, classes, batch
     "mlp_gsc": ((1, 15, 49), 12, 64),
     "vgg16": ((3, 32, 32), 10, 32),
 }
-BITS, LAM = 4, 0.1
+LEVELS, LAM = 16, 0.1
 
 
 def make_assigner(method: str, model: torch.nn.Module):
     weights = quantizable(model)
     if method == "ecq":
-        return EntropyConstrained(weights, BITS, LAM)
+        return EntropyConstrained(weights, levels=LEVELS, lam=LAM)
     source = relevance_source(
         "lrp",
         relevance_of="quantized",
@@ -48,9 +48,9 @@ def make_assigner(method: str, model: torch.nn.Module):
     )
     return RelevanceConstrained(
         weights,
-        BITS,
-        LAM,
         source,
+        levels=LEVELS,
+        lam=LAM,
         window=Window("below", 0.1),
         rho=2.0,
         momentum=0.1,

@@ -94,9 +94,10 @@ class Method(Protocol):
 
     **Hyper-parameters** are the fields of the class, a frozen dataclass: int, float, str or bool,
     each with a default. :func:`parameter` says of a field whether it leads along the method's front
-    or makes a variant, and what an axis calls it. ``__post_init__`` only validates: a value out of
-    range is a ``ValueError`` that names field, value and range (:func:`check_range`,
-    :func:`check_choice`).
+    or makes a variant, and what axes and names call it. ``__post_init__`` only validates: a value
+    out of range is a ``ValueError`` that names field, value and range (:func:`check_range`,
+    :func:`check_choice`). The number of levels per weight is called ``levels``; ``bits: b`` in a
+    configuration then stands for 2^b of them.
 
     **May be left out:** ``skip(model, task) -> str | None``, asked before anything is trained. It
     returns the reason why the method does not apply to this full-precision network or task, and the
@@ -157,7 +158,9 @@ def quantizable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
 ROLES = ("front", "variant")
 
 
-def parameter(default: Any, *, role: str | None = None, label: str = "") -> Any:
+def parameter(
+    default: Any, *, role: str | None = None, label: str = "", words: str = ""
+) -> Any:
     """A hyper-parameter, as the field of a method, with what tables and figures make of it.
 
     Parameters
@@ -167,14 +170,20 @@ def parameter(default: Any, *, role: str | None = None, label: str = "") -> Any:
         works, and each value has a front of its own. By default numbers lead along the front, and
         text and booleans make variants, as do fields without this function.
     label : what an axis calls it, without a unit; by default its name
+    words : what the name of a variant says of a value other than the default, with ``{}`` in the
+        value's place, such as "relevance every {} steps"; by default the symbol before it, which
+        is what stands before a colon in the label, or the parameter's name
 
     Raises
     ------
-    ValueError : an unknown role
+    ValueError : an unknown role, or words in which no value has a place
     """
+    metadata = {"label": label, "words": words}
     if role is not None:
         check_choice("role", role, ROLES)
-    metadata = {"label": label} if role is None else {"role": role, "label": label}
+        metadata["role"] = role
+    if words and words.count("{}") != 1:
+        raise ValueError(f"words: {words!r} has {words.count('{}')} places for a value, expected 1")
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -184,7 +193,7 @@ def describe_parameters(cls: type[Method]) -> list[dict[str, str]]:
     Returns
     -------
     list of dict : parameter (name), kind ("int", "float", "str" or "bool"), role ("front" or
-        "variant"), default, label (empty: none given), see :func:`parameter`
+        "variant"), default, label and words (empty: none given), see :func:`parameter`
     """
     hints = typing.get_type_hints(cls)
     return [
@@ -194,6 +203,7 @@ def describe_parameters(cls: type[Method]) -> list[dict[str, str]]:
             "role": field.metadata.get("role", _usual_role(hints[field.name])),
             "default": str(field.default),
             "label": field.metadata.get("label", ""),
+            "words": field.metadata.get("words", ""),
         }
         for field in dataclasses.fields(cls)
     ]
@@ -215,27 +225,33 @@ def check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{field}: {value!r} is unknown, expected one of {', '.join(choices)}")
 
 
+BITS, LEVELS = "bits", "levels"
 _TYPE_NAMES = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 
 
 def make_method(cls: type[Method], params: Mapping[str, Any]) -> Method:
     """Build a method from untyped parameters, as they come from a configuration file.
 
-    Integers are accepted for float fields; nothing else is converted.
+    Integers are accepted for float fields, and ``bits: b`` for ``levels: 2^b`` of a method with
+    levels and no field of that name; nothing else is converted.
 
     Raises
     ------
-    ValueError : an unknown field, a value of the wrong type, or what ``__post_init__`` refuses; the
-        message names field, value and expectation.
+    ValueError : an unknown field, a value of the wrong type, bits and levels that disagree, or what
+        ``__post_init__`` refuses; the message names field, value and expectation.
     """
     hints = typing.get_type_hints(cls)
     fields = [f.name for f in dataclasses.fields(cls)]
+    counted = BITS not in fields and hints.get(LEVELS) is int
+    kinds = hints | {BITS: int} if counted else hints
+    known = [BITS, *fields] if counted else fields
     values = {}
     for name, value in params.items():
-        if name not in fields:
-            known = ", ".join(fields) or "none"
-            raise ValueError(f"{name}: no such hyper-parameter, expected one of: {known}")
-        expected = hints[name]
+        if name not in known:
+            raise ValueError(
+                f"{name}: no such hyper-parameter, expected one of: {', '.join(known) or 'none'}"
+            )
+        expected = kinds[name]
         if expected is float and type(value) is int:
             value = float(value)
         if type(value) is not expected:
@@ -245,4 +261,11 @@ def make_method(cls: type[Method], params: Mapping[str, Any]) -> Method:
             kind = _TYPE_NAMES.get(expected, getattr(expected, "__name__", str(expected)))
             raise ValueError(f"{name}: {value!r} is {type(value).__name__}, expected {kind}{hint}")
         values[name] = value
+    if counted and BITS in values:
+        bits = values.pop(BITS)
+        check_range(BITS, bits, 2, 8)
+        if values.setdefault(LEVELS, 2**bits) != 2**bits:
+            raise ValueError(
+                f"bits: {bits} stands for levels: {2**bits}, got levels: {values[LEVELS]} as well"
+            )
     return cls(**values)

@@ -33,7 +33,7 @@ COLLECTED = (
     "skipped",
     "methods",
 )
-METHOD_COLUMNS = ("method", "parameter", "kind", "role", "default", "label")
+METHOD_COLUMNS = ("method", "parameter", "kind", "role", "default", "label", "words")
 # The tables that are made of them: name of the files -> title. See ecqx.results.tables.
 TABLES = {
     "summary": "Summary",

@@ -6,25 +6,29 @@ table methods.csv says it to all that is made of collected results.
 
 from __future__ import annotations
 
+from numbers import Real
+
 import pandas as pd
 
 from ecqx.results.keys import METHOD_COLUMNS, parameter_columns, require_columns
+
+_NEEDED = [column for column in METHOD_COLUMNS if column != "words"]  # which older tables lack
 
 
 def variants(runs: pd.DataFrame, methods: pd.DataFrame | None = None) -> dict[tuple[str, str], str]:
     """Names for the points of methods that were run in several variants.
 
     On one front of them all, the best of the variants, or a control, would count for the method.
-    Variants differ in parameters of the role ``variant``; each is named after what varies, such as
-    ``wcam, gamma 10``, ``ecqx, shuffled``. Usual values, the defaults, are not named.
+    Variants differ in parameters of the role ``variant``. Whatever differs from the usual value,
+    the default, is named, even if no other run has that: ``wcam, γ 10``, ``ecqx, window below``.
 
     Parameters
     ----------
     runs : DataFrame, as runs.csv.
     methods : DataFrame, optional; as methods.csv: method, parameter, kind (int, float, str or
-        bool), role (front or variant), default (as text) and label, a row per parameter. Of a
-        parameter without a row, numbers lead along the front, texts and truth values make variants,
-        and no value is usual.
+        bool), role (front or variant), default (as text), label and words, a row per parameter.
+        Of a parameter without a row, numbers lead along the front, texts and truth values make
+        variants where they vary, and no value is usual.
 
     Returns
     -------
@@ -43,16 +47,15 @@ def variants(runs: pd.DataFrame, methods: pd.DataFrame | None = None) -> dict[tu
     # the first value that is known: a failed run may lack its parameters
     points = runs.groupby(["method", "point"], sort=False, observed=True)[list(columns)].first()
     for method, own in points.groupby(level="method", sort=False, observed=True):
-        varying = [
+        naming = [
             column
             for column, parameter in columns.items()
-            if own[column].nunique() > 1
-            and _makes_variants(declared.get((method, parameter)), own[column].dropna())
+            if _makes_variants(declared.get((method, parameter)), own[column].dropna())
         ]
         for (_, point), row in zip(own.index, own.to_dict("records"), strict=True):
             parts = [
                 _part(columns[column], row[column], declared.get((method, columns[column])))
-                for column in varying
+                for column in naming
             ]
             name = ", ".join(filter(None, [method, *parts]))
             if name != method:
@@ -77,7 +80,7 @@ def labels(methods: pd.DataFrame | None) -> dict[str, str]:
     """Parameter -> its label, of those of methods.csv that have one; the first where several do."""
     if methods is None:
         return {}
-    require_columns(methods, METHOD_COLUMNS, "methods")
+    require_columns(methods, _NEEDED, "methods")
     known = methods.dropna(subset="label").drop_duplicates("parameter")
     return dict(zip(known["parameter"], known["label"], strict=True))
 
@@ -86,23 +89,31 @@ def _declared(methods: pd.DataFrame | None) -> dict[tuple[str, str], dict]:
     """(method, parameter) -> its row of methods.csv."""
     if methods is None:
         return {}
-    require_columns(methods, METHOD_COLUMNS, "methods")
+    require_columns(methods, _NEEDED, "methods")
     return {(row["method"], row["parameter"]): row for row in methods.to_dict("records")}
 
 
 def _makes_variants(about: dict | None, values: pd.Series) -> bool:
     if about is not None:
         return about["role"] == "variant"
-    return any(isinstance(value, str | bool) for value in values)
+    return values.nunique() > 1 and any(isinstance(value, str | bool) for value in values)
 
 
 def _part(parameter: str, value, about: dict | None) -> str | None:
     """What a parameter adds to the name."""
     if pd.isna(value) or (about is not None and _is_default(value, about)):
         return None
-    if isinstance(value, str):
-        return value
-    return f"{parameter} {value}" if isinstance(value, bool) else f"{parameter} {value:g}"
+    shown = f"{value:g}" if isinstance(value, Real) and not isinstance(value, bool) else str(value)
+    return _words(parameter, about or {}).replace("{}", shown.replace("_", " "))
+
+
+def _words(parameter: str, about: dict) -> str:
+    """What a name says of a value, with {} in its place: as declared, or the symbol before it."""
+    declared, label = (about.get(column) for column in ("words", "label"))
+    if isinstance(declared, str) and declared:
+        return declared
+    symbol, colon, _ = label.partition(":") if isinstance(label, str) else ("", "", "")
+    return (symbol if colon else parameter.replace("_", " ")) + " {}"
 
 
 def _is_default(value, about: dict) -> bool:

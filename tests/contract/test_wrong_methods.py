@@ -13,7 +13,7 @@ from ecqx.compression.training import quantize_once, train_quantized
 
 
 def quantized(model, bits=4):
-    return quantize_once(model, Nearest(quantizable(model), bits))
+    return quantize_once(model, Nearest(quantizable(model), levels=2**bits))
 
 
 @dataclass(frozen=True)
@@ -198,15 +198,15 @@ class OwnRandomness(Correct):
 @dataclass(frozen=True)
 class OverBudget(Correct):
     def compress(self, model, task, rng):
-        first = train_quantized(model, task, Nearest(quantizable(model), 4))
-        second = train_quantized(model, task, Nearest(quantizable(model), 4))
+        first = train_quantized(model, task, Nearest(quantizable(model), levels=16))
+        second = train_quantized(model, task, Nearest(quantizable(model), levels=16))
         return Compressed(second.tensors, second.history, first.epoch)
 
 
 @dataclass(frozen=True)
 class NoHistory(Correct):
     def compress(self, model, task, rng):
-        result = train_quantized(model, task, Nearest(quantizable(model), 4))
+        result = train_quantized(model, task, Nearest(quantizable(model), levels=16))
         return Compressed(result.tensors, [], result.epoch)
 
 

@@ -52,7 +52,7 @@ def test_assignments_agree_with_the_cpu():
     relevance = torch.randn(50_000, generator=rng, dtype=torch.float64) ** 3
     codes = {}
     for device in ("cpu", "cuda"):
-        grid = fit_grid(weight, 4)
+        grid = fit_grid(weight, levels=16)
         own = weight.to(device)
         placed = [place(own, grid)]
         lam = 0.1 * lambda_max(placed, Levels.of(placed))

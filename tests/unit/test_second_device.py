@@ -67,7 +67,7 @@ def forgetful_method(on_device):
         def compress(self, model, task, rng):
             for weight in quantizable(model).values():
                 weight.data.mul_(torch.ones(weight.shape))
-            return quantize_once(model, Nearest(quantizable(model), 4))
+            return quantize_once(model, Nearest(quantizable(model), levels=16))
 
     split = Split(torch.rand(4, 1, 2, 2), torch.arange(4) % 2)
     task = Task("made/up", split, split, 2, Budget(1, 1e-3, 2)).to(on_device.device)

@@ -102,8 +102,13 @@ class Assigner(Protocol):
 class Nearest(Assigner):
     """Uniform quantization: the nearest level (lam = 0)."""
 
-    def __init__(self, weights: Mapping[str, Tensor], bits: int) -> None:
-        self.grids = {name: fit_grid(weight, bits) for name, weight in weights.items()}
+    def __init__(
+        self, weights: Mapping[str, Tensor], *, levels: int, step_rule: str = "percentile"
+    ) -> None:
+        self.grids = {
+            name: fit_grid(weight, levels=levels, step_rule=step_rule)
+            for name, weight in weights.items()
+        }
 
     def codes(self, shadows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.grids[name].nearest(weight) for name, weight in shadows.items()}
@@ -118,8 +123,8 @@ class EntropyConstrained(Assigner):
     while the code lengths follow the weights.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], bits: int, lam: float) -> None:
-        self.grids = {name: fit_grid(weight, bits) for name, weight in weights.items()}
+    def __init__(self, weights: Mapping[str, Tensor], *, levels: int, lam: float) -> None:
+        self.grids = {name: fit_grid(weight, levels=levels) for name, weight in weights.items()}
         tensors = self._placed(weights)
         largest = max((len(placed.weight) for placed in tensors), default=1)
         scale = [tensor_scale(len(placed.weight), largest) for placed in tensors]
@@ -154,16 +159,16 @@ class RelevanceConstrained(EntropyConstrained):
     def __init__(
         self,
         weights: Mapping[str, Tensor],
-        bits: int,
-        lam: float,
         source: RelevanceSource,
         *,
+        levels: int,
+        lam: float,
         window: Window,
         rho: float,
         momentum: float,
         interval: int,
     ) -> None:
-        super().__init__(weights, bits, lam)
+        super().__init__(weights, levels=levels, lam=lam)
         self.source, self.window, self.rho = source, window, rho
         self.momentum, self.interval = momentum, interval
         self.relevance: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""The quantization grid of one weight tensor: 2^b levels k * step with zero among them."""
+"""The quantization grid of one weight tensor: levels k * step with zero among them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MIN_BITS, MAX_BITS = 2, 8
+from ecqx.compression.assignment.least_squares import least_squares_step
+from ecqx.compression.contract import check_choice, check_range
+
+N_LEVELS = (3, 256)
+STEP_RULES = ("percentile", "least_squares")
 
 
 @dataclass(frozen=True)
@@ -46,43 +50,57 @@ class Grid:
         return codes.nan_to_num_(nan=0.0).to(torch.int32)
 
 
-def fit_grid(weight: Tensor, bits: int) -> Grid:
+def fit_grid(weight: Tensor, *, levels: int, step_rule: str = "percentile") -> Grid:
     """The grid of a tensor, fitted once, to the full-precision weights.
 
-    The step is P99.9(|W|) / (2^(b-1) - 1), with the maximum where that percentile is zero; a
-    tensor without negative weights uses levels 0 ... 2^b - 1. An even number of levels around
-    zero leaves one level over: it goes to the sign that wins three of five statistics (extreme,
-    mean magnitude, count, sum of magnitudes, standard deviation).
+    An odd number of levels L lies symmetrically around zero. An even one leaves one level over: it
+    goes to the sign that wins three of five statistics (extreme, mean magnitude, count, sum of
+    magnitudes, standard deviation). A tensor without negative weights uses levels 0 ... L - 1.
 
-    Source: ECQx [becking2021ecqx], section 4.1; the statistics follow the authors' experiments.
+    The step is P99.9(|W|) / k with k the largest code of the shorter side, and the maximum in place
+    of the percentile where that is zero; or the one of least squared error.
+
+    Source: ECQx [becking2021ecqx], section 4.1, for L = 2^b; the statistics follow the authors'
+    experiments.
 
     Parameters
     ----------
     weight : float Tensor, any shape, at least one element
-    bits : int, 2 to 8
+    levels : int, 3 to 256
+    step_rule : "percentile", or "least_squares": that of
+        :func:`ecqx.compression.assignment.least_squares.least_squares_step`
 
     Raises
     ------
-    ValueError : bits out of range, or weights that are empty or not finite.
+    ValueError : levels out of range, an unknown rule, or weights that are empty or not finite.
     """
-    if not MIN_BITS <= bits <= MAX_BITS:
-        raise ValueError(f"bits: {bits!r} is out of range, expected {MIN_BITS} to {MAX_BITS}")
+    check_range("levels", levels, *N_LEVELS)
+    check_choice("step_rule", step_rule, STEP_RULES)
     flat = weight.detach().flatten().to(torch.float64)
     if flat.numel() == 0 or not bool(flat.isfinite().all()):
         raise ValueError(f"weights of shape {tuple(weight.shape)} are empty or not finite")
+    low, high = _ends(flat, levels)
     magnitude = flat.abs()
-    negative, positive = -flat[flat < 0], flat[flat > 0]
-    denominator = 2**bits - 1 if negative.numel() == 0 else 2 ** (bits - 1) - 1
-    extent = _percentile(magnitude, 99.9) or float(magnitude.max())
-    # A tensor of zeros has no scale; any step represents it exactly.
-    step = extent / denominator if extent > 0 else 1.0
+    largest = float(magnitude.max())
+    if largest == 0:
+        step = 1.0  # a tensor of zeros has no scale; any step represents it exactly
+    elif step_rule == "least_squares":
+        step = least_squares_step(flat.cpu().numpy(), low, high)
+    else:
+        step = (_percentile(magnitude, 99.9) or largest) / (min(-low, high) or high)
     # The decoder multiplies in float32, so the step is a float32 from the start.
     step = float(torch.tensor(step, dtype=torch.float32))
     step = max(step, 2.0**-100)  # below, its reciprocal would overflow
+    return Grid(step, low, high)
+
+
+def _ends(weight: Tensor, levels: int) -> tuple[int, int]:
+    """Smallest and largest code for the weights of a tensor."""
+    negative, positive = -weight[weight < 0], weight[weight > 0]
     if negative.numel() == 0:
-        return Grid(step, 0, 2**bits - 1)
-    half = 2 ** (bits - 1)
-    return Grid(step, 1 - half, half) if _wins(positive, negative) else Grid(step, -half, half - 1)
+        return 0, levels - 1
+    short, long = (levels - 1) // 2, levels // 2
+    return (-short, long) if _wins(positive, negative) else (-long, short)
 
 
 def _wins(positive: Tensor, negative: Tensor) -> bool:

@@ -8,6 +8,7 @@ another scale than in the authors' experiments: compare fronts, not single value
 from dataclasses import dataclass
 
 from ecqx.compression.assignment.assigners import EntropyConstrained
+from ecqx.compression.assignment.grid import N_LEVELS
 from ecqx.compression.contract import Compressed, Penalty, check_range, parameter, quantizable
 from ecqx.compression.training import train_quantized
 
@@ -16,14 +17,14 @@ from ecqx.compression.training import train_quantized
 class ECQ:
     """Cheapest level under squared distance plus lam times code length."""
 
-    bits: int = parameter(4, label="bits per weight")
+    levels: int = parameter(16, label="levels per weight")
     lam: float = parameter(0.1, label="λ: weight of the entropy term")
 
     def __post_init__(self):
-        check_range("bits", self.bits, 2, 8)
+        check_range("levels", self.levels, *N_LEVELS)
         check_range("lam", self.lam, 0.0, 1.0)
 
     def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
         """See :class:`ecqx.compression.contract.Method`."""
-        assigner = EntropyConstrained(quantizable(model), self.bits, self.lam)
+        assigner = EntropyConstrained(quantizable(model), levels=self.levels, lam=self.lam)
         return train_quantized(model, task, assigner, penalty)

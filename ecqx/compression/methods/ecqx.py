@@ -1,8 +1,10 @@
 """ECQx: entropy-constrained quantization in which relevance decides which weights may be zero.
 
-Source: ECQx [becking2021ecqx], section 4.2. Deviations: beta is found in closed form instead of
-by trial; weights without any relevance become zero in the order of their entropy-constrained cost,
-so that the sparsity stays inside its window; ``lam`` is relative per tensor as in ``ecq``.
+Source: ECQx [becking2021ecqx], section 4.2. The defaults are the paper's: relevance may add zeros
+to those of ECQ (``window: above``) and is measured at every step; in the authors' code it may only
+take zeros away (``window: below``). Deviations: beta is found in closed form instead of by trial;
+weights without any relevance become zero in the order of their entropy-constrained cost, so that
+the sparsity stays inside its window; ``lam`` is relative per tensor as in ``ecq``.
 """
 
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from ecqx.attribution.lrp import BATCH_NORM, COMPOSITES, check_rules
 from ecqx.attribution.weight_relevance import STARTS
 from ecqx.compression.assignment.assigners import RelevanceConstrained
 from ecqx.compression.assignment.by_relevance import WINDOWS, Window
+from ecqx.compression.assignment.grid import N_LEVELS
 from ecqx.compression.assignment.relevance_sources import (
     NEEDS_RULES,
     RELEVANCE_OF,
@@ -39,21 +42,21 @@ class ECQx:
     the rest is how LRP propagates.
     """
 
-    bits: int = parameter(4, label="bits per weight")
+    levels: int = parameter(16, label="levels per weight")
     lam: float = parameter(0.1, label="λ: weight of the entropy term")
     p: float = parameter(0.1, role="variant", label="p: window of sparsity")
-    window: str = "below"
-    rho: float = parameter(2.0, role="variant")
-    relevance: str = "lrp"
+    window: str = "above"
+    rho: float = parameter(2.0, role="variant", label="ρ: factor on the cost of zero")
+    relevance: str = parameter("lrp", words="{}")
     momentum: float = parameter(0.1, role="variant")
-    relevance_interval: int = parameter(1, role="variant")
-    relevance_of: str = "quantized"
+    relevance_interval: int = parameter(1, role="variant", words="relevance every {} steps")
+    relevance_of: str = parameter("quantized", words="relevance of {} weights")
     composite: str = "epsilon_plus_flat"
     batch_norm: str = "merge"
-    start: str = "output"
+    start: str = parameter("output", words="LRP from {}")
 
     def __post_init__(self):
-        check_range("bits", self.bits, 2, 8)
+        check_range("levels", self.levels, *N_LEVELS)
         check_range("lam", self.lam, 0.0, 1.0)
         check_range("p", self.p, 0.0, 1.0)
         check_choice("window", self.window, WINDOWS)
@@ -88,9 +91,9 @@ class ECQx:
         )
         assigner = RelevanceConstrained(
             quantizable(model),
-            self.bits,
-            self.lam,
             source,
+            levels=self.levels,
+            lam=self.lam,
             window=Window(self.window, self.p),
             rho=self.rho,
             momentum=self.momentum,

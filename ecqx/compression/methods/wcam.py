@@ -29,9 +29,9 @@ class WCAM:
     """
 
     gamma: float = parameter(100.0, role="variant", label="γ: weight of the matching")
-    variant: str = "swa"
+    variant: str = parameter("swa", words="{}")
     layers: str = ""
-    dropped: float = parameter(0.3, role="variant")
+    dropped: float = parameter(0.3, role="variant", words="{} of the channels dropped")
 
     def __post_init__(self):
         super().__post_init__()

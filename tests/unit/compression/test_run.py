@@ -22,7 +22,7 @@ class Trained:
     bits: int = 4
 
     def compress(self, model, task, rng):
-        return train_quantized(model, task, Nearest(quantizable(model), self.bits))
+        return train_quantized(model, task, Nearest(quantizable(model), levels=2**self.bits))
 
 
 def test_outcome_of_a_good_point(small_cnn, small_task):
@@ -65,7 +65,7 @@ class Exploding:
 @dataclasses.dataclass(frozen=True)
 class Poisoned:
     def compress(self, model, task, rng):
-        result = quantize_once(model, Nearest(quantizable(model), 4))
+        result = quantize_once(model, Nearest(quantizable(model), levels=16))
         result.tensors["7.bias"][0] = math.nan
         return result
 
@@ -108,7 +108,7 @@ def altered(**changes):
     @dataclasses.dataclass(frozen=True)
     class Altered:
         def compress(self, model, task, rng):
-            result = quantize_once(model, Nearest(quantizable(model), 4))
+            result = quantize_once(model, Nearest(quantizable(model), levels=16))
             entry = dataclasses.replace(result.tensors["0.weight"], **changes)
             return Compressed({**result.tensors, "0.weight": entry}, [{"epoch": 1}], 1)
 

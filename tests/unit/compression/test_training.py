@@ -26,14 +26,16 @@ def relevance_constrained(model, bits=4, lam=0.1, relevance="lrp", of="quantized
         rng=generator("t"),
     )
     options = {"window": Window("below", 0.1), "rho": 2.0, "momentum": 0.1, "interval": 1} | options
-    return RelevanceConstrained(quantizable(model), bits, lam, source, **options)
+    return RelevanceConstrained(
+        quantizable(model), source, levels=2**bits, lam=lam, **options
+    )
 
 
 class Recording(Nearest):
     """Nearest level, keeping every shadow weight it was asked about."""
 
     def __init__(self, weights, bits):
-        super().__init__(weights, bits)
+        super().__init__(weights, levels=2**bits)
         self.seen = []
 
     def codes(self, shadows):
@@ -43,7 +45,7 @@ class Recording(Nearest):
 
 def test_training_learns_and_stays_on_the_grid(small_cnn, small_task):
     task = dataclasses.replace(small_task, budget=Budget(8, 1e-2, 32))
-    assigner = Nearest(quantizable(small_cnn), 4)
+    assigner = Nearest(quantizable(small_cnn), levels=16)
     result = train_quantized(small_cnn, task, assigner)
     assert result.history[-1]["train_loss"] < 0.7 * result.history[0]["train_loss"]
     for name in quantizable(small_cnn):
@@ -55,7 +57,7 @@ def test_training_learns_and_stays_on_the_grid(small_cnn, small_task):
 
 def test_checkpoint_is_the_best_on_validation_and_of_that_epoch(small_cnn, small_task):
     """Checkpoint and history must come from the same epoch, chosen on validation alone."""
-    result = train_quantized(small_cnn, small_task, Nearest(quantizable(small_cnn), 2))
+    result = train_quantized(small_cnn, small_task, Nearest(quantizable(small_cnn), levels=4))
     scores = [row["validation_score"] for row in result.history]
     losses = [row["validation_loss"] for row in result.history]
     best = max(range(len(scores)), key=lambda i: (scores[i], -losses[i]))
@@ -75,7 +77,7 @@ class InForceFrom(Nearest):
     """As nearest, with a constraint that is in force from an epoch on."""
 
     def __init__(self, weights, bits, first):
-        super().__init__(weights, bits)
+        super().__init__(weights, levels=2**bits)
         self.first = first
 
     def in_force(self, epoch, epochs):
@@ -98,7 +100,7 @@ def test_only_an_epoch_in_which_the_constraint_is_in_force_is_chosen(
 
 
 def test_the_history_has_the_entropy_of_each_epoch(small_cnn, small_task):
-    result = train_quantized(small_cnn, small_task, Nearest(quantizable(small_cnn), 3))
+    result = train_quantized(small_cnn, small_task, Nearest(quantizable(small_cnn), levels=8))
     weights = [e.codes for e in result.tensors.values() if isinstance(e, Quantized)]
     expected = 0.0
     for codes in weights:
@@ -144,7 +146,7 @@ def test_shadow_weights_do_not_alias_the_quantized_ones(small_mlp, small_task):
 
 
 def test_nearest_rounds_instead_of_truncating(small_mlp):
-    assigner = Nearest(quantizable(small_mlp), 3)
+    assigner = Nearest(quantizable(small_mlp), levels=8)
     for name, grid in assigner.grids.items():
         weight = torch.tensor([0.6, -0.6, 0.4, -0.4]) * grid.step
         assert assigner.codes({name: weight})[name].tolist() == [1, -1, 0, 0]
@@ -158,8 +160,8 @@ def test_no_test_data_can_be_reached(small_task):
 def test_zero_constraint_is_uniform_where_every_level_is_in_use(small_task):
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 200, bias=False))
-    ecq = quantize_once(model, EntropyConstrained(quantizable(model), 3, 0.0))
-    uniform = quantize_once(model, Nearest(quantizable(model), 3))
+    ecq = quantize_once(model, EntropyConstrained(quantizable(model), levels=8, lam=0.0))
+    uniform = quantize_once(model, Nearest(quantizable(model), levels=8))
     same = ecq.tensors["1.weight"].codes == uniform.tensors["1.weight"].codes
     assert same.double().mean() > 0.9999
 
@@ -168,7 +170,7 @@ def test_sparsity_grows_with_the_constraint(small_cnn):
     weights = quantizable(small_cnn)
     shares = []
     for lam in (0.0, 0.05, 0.3, 1.0):
-        result = quantize_once(small_cnn, EntropyConstrained(weights, 4, lam))
+        result = quantize_once(small_cnn, EntropyConstrained(weights, levels=16, lam=lam))
         shares.append(zero_share(result.tensors[n].codes for n in weights))
     assert shares == sorted(shares)
     assert shares[-1] > shares[0] + 0.3
@@ -203,8 +205,8 @@ def test_relevance_momentum_and_interval(small_cnn, small_task):
 def test_divergence_is_reported(kind, small_cnn, small_task):
     weights = quantizable(small_cnn)
     assigner = {
-        "nearest": lambda: Nearest(weights, 4),
-        "ecq": lambda: EntropyConstrained(weights, 4, 0.1),
+        "nearest": lambda: Nearest(weights, levels=16),
+        "ecq": lambda: EntropyConstrained(weights, levels=16, lam=0.1),
         "ecqx": lambda: relevance_constrained(small_cnn),
     }[kind]()
     task = dataclasses.replace(small_task, loss=lambda logits, y: logits.sum() * float("nan"))
@@ -283,7 +285,7 @@ def test_constant_relevance_is_ecq_bit_for_bit(of, small_cnn, small_task):
     for kind in ("ecq", "constant"):
         model = copy.deepcopy(small_cnn)
         assigner = (
-            EntropyConstrained(quantizable(model), 4, 0.2)
+            EntropyConstrained(quantizable(model), levels=16, lam=0.2)
             if kind == "ecq"
             else relevance_constrained(model, lam=0.2, relevance="constant", of=of)
         )
@@ -315,7 +317,7 @@ def test_one_step_that_overflows_does_not_switch_relevance_off():
     weight = torch.randn(400, generator=torch.Generator().manual_seed(0)).view(20, 20)
     measured = [torch.rand(20, 20), torch.full((20, 20), torch.inf), torch.rand(20, 20)]
     assigner = RelevanceConstrained(
-        {"w": weight}, 4, 0.1, lambda *step: {"w": measured.pop(0)},
+        {"w": weight}, lambda *step: {"w": measured.pop(0)}, levels=16, lam=0.1,
         window=Window("below", 0.1), rho=2.0, momentum=0.1, interval=1,
     )  # fmt: skip
     ranked = []
@@ -330,13 +332,13 @@ def test_a_score_that_is_no_number_is_never_the_best(small_task, small_mlp):
     task = dataclasses.replace(
         small_task, budget=Budget(3, 1e-3, 64), score=lambda logits, y: next(scores)
     )
-    assigner = Nearest(quantizable(small_mlp), 4)
+    assigner = Nearest(quantizable(small_mlp), levels=16)
     assert train_quantized(small_mlp, task, assigner).epoch == 2
 
 
 def test_a_weight_that_is_used_twice_is_stored_as_codes_both_times():
     model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8))
     model[2].weight = model[0].weight
-    compressed = quantize_once(model, Nearest(quantizable(model), 4))
+    compressed = quantize_once(model, Nearest(quantizable(model), levels=16))
     first, second = (compressed.tensors[name] for name in ("0.weight", "2.weight"))
     assert isinstance(first, Quantized) and torch.equal(first.codes, second.codes)

@@ -1,9 +1,15 @@
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from ecqx.compression.contract import describe_parameters
+from ecqx.compression.loading import load_method
 from ecqx.results.collected import Collected
 from ecqx.results.keys import METHOD_COLUMNS
 from ecqx.results.variants import by_variant, labels, method_of, variants
+
+BASELINES = Path(__file__).parents[3] / "baselines"
 
 
 def runs(**columns):
@@ -13,16 +19,17 @@ def runs(**columns):
 
 
 def declared(*rows):
-    """As methods.csv: (method, parameter, kind, role, default[, label])."""
+    """As methods.csv: (method, parameter, kind, role, default[, label[, words]])."""
     rows = [(*row, *[None] * (len(METHOD_COLUMNS) - len(row))) for row in rows]
     return pd.DataFrame(rows, columns=METHOD_COLUMNS)
 
 
 METHODS = declared(
     ("m", "bits", "int", "front", "4"),
-    ("m", "strength", "float", "variant", "100.0"),
-    ("m", "every", "int", "variant", "1"),
-    ("m", "source", "str", "variant", "lrp"),
+    ("m", "strength", "float", "variant", "100.0", "σ: strength of it"),
+    ("m", "every", "int", "variant", "1", None, "once in {} steps"),
+    ("m", "source", "str", "variant", "lrp", "source", "{}"),
+    ("m", "side_of", "str", "variant", "up", "side"),
     ("m", "layers", "str", "variant", None),  # pandas reads the empty text so
     ("m", "flag", "bool", "variant", "False"),
     ("m", "scale", "str", "front", "log"),
@@ -33,17 +40,19 @@ METHODS = declared(
     ("columns", "names"),
     [
         ({"p_bits": [2, 4], "p_unknown": [0.1, 0.2]}, ["m", "m"]),
-        ({"p_strength": [10.0, 100.0]}, ["m, strength 10", "m"]),
-        ({"p_strength": [10.0, 10.0]}, ["m", "m"]),
-        ({"p_every": [1.0, 5.0]}, ["m", "m, every 5"]),
+        ({"p_strength": [10.0, 100.0]}, ["m, σ 10", "m"]),
+        ({"p_strength": [10.0, 10.0]}, ["m, σ 10", "m, σ 10"]),
+        ({"p_strength": [100.0, 100.0]}, ["m", "m"]),
+        ({"p_every": [1.0, 5.0]}, ["m", "m, once in 5 steps"]),
         ({"p_source": ["lrp", "shuffled"]}, ["m", "m, shuffled"]),
+        ({"p_side_of": ["upside_down", "up"]}, ["m, side of upside down", "m"]),
         ({"p_scale": ["log", "linear"]}, ["m", "m"]),
         (
             {"p_source": ["lrp", "own"], "p_strength": [1.0, 2.0]},
-            ["m, strength 1", "m, own, strength 2"],
+            ["m, σ 1", "m, own, σ 2"],
         ),
         ({"p_flag": [True, False]}, ["m, flag True", "m"]),
-        ({"p_layers": ["conv1", "conv2", None]}, ["m, conv1", "m, conv2", "m"]),
+        ({"p_layers": ["conv1", "conv2", None]}, ["m, layers conv1", "m, layers conv2", "m"]),
         ({"p_source": [None, None]}, ["m", "m"]),
     ],
 )
@@ -55,9 +64,47 @@ def test_names(columns, names):
 
 def test_without_a_declaration_texts_make_variants_and_nothing_is_usual():
     table = runs(p_gamma=[1.0, 2.0], p_source=["lrp", "own"], p_flag=[True, False])
-    names = ["m, lrp, flag True", "m, own, flag False"]
+    names = ["m, source lrp, flag True", "m, source own, flag False"]
     for methods in (None, declared(("other", "source", "str", "variant", "lrp"))):
         assert by_variant(table, variants(table, methods))["method"].tolist() == names
+        same = table.assign(p_source="own", p_flag=True)
+        assert by_variant(same, variants(same, methods))["method"].tolist() == ["m", "m"]
+
+
+def test_older_tables_of_methods_have_no_words():
+    table = runs(p_strength=[10.0, 100.0], p_source=["own", "lrp"])
+    found = variants(table, METHODS.drop(columns="words"))
+    assert found == {("m", "point~0"): "m, σ 10, source own"}
+
+
+def test_the_names_that_the_baselines_declare():
+    rows = [
+        {"method": name} | row
+        for name in ("ecqx", "wcam", "nncodec", "uniform_ptq")
+        for row in describe_parameters(load_method(BASELINES / f"{name}.py"))
+    ]
+    points = [
+        ("ecqx", {}, "ecqx"),
+        ("ecqx", {"window": "below"}, "ecqx, window below"),
+        ("ecqx", {"relevance": "shuffled"}, "ecqx, shuffled"),
+        ("ecqx", {"relevance_interval": 4}, "ecqx, relevance every 4 steps"),
+        ("ecqx", {"relevance_of": "shadow", "momentum": 0.9, "p": 0.3, "rho": 8.0, "start": "ones"},
+         "ecqx, p 0.3, ρ 8, momentum 0.9, relevance of shadow weights, LRP from ones"),
+        ("wcam", {"gamma": 10.0}, "wcam, γ 10"),
+        ("wcam", {"variant": "sswa"}, "wcam, sswa"),
+        ("nncodec", {"lambda_scale": 0.0}, "nncodec, λ 0"),
+        ("uniform_ptq", {"step_rule": "percentile"}, "uniform_ptq, step by percentile"),
+    ]  # fmt: skip
+    table = pd.DataFrame(
+        {"method": method, "point": str(place)} | {f"p_{name}": v for name, v in values.items()}
+        for place, (method, values, _) in enumerate(points)
+    )
+    named = variants(table, pd.DataFrame(rows))
+    found = by_variant(table, named)["method"].tolist()
+    expected = [name for _, _, name in points]
+    assert [sorted(name.split(", ")) for name in found] == [
+        sorted(name.split(", ")) for name in expected
+    ]
 
 
 @pytest.mark.parametrize("name", ["gamma", "p", "rho", "momentum", "dropped"])
@@ -79,7 +126,7 @@ def test_methods_do_not_mix():
             "p_relevance": [None, "lrp", "magnitude"],
         }
     )
-    methods = declared(("ecqx", "relevance", "str", "variant", "lrp"))
+    methods = declared(("ecqx", "relevance", "str", "variant", "lrp", None, "{}"))
     assert variants(table, methods) == {("ecqx", "c"): "ecqx, magnitude"}
 
 

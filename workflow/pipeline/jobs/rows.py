@@ -83,13 +83,18 @@ COLUMNS = {
 def run_row(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
     """A row of runs.csv from a run's run.json and metrics.json.
 
-    ``bits`` is the method's parameter of that name, empty for methods without it. What the
-    evaluation says of ``status`` and ``reason`` goes before what the compression did.
+    ``bits`` is how many it takes to number the method's levels, empty for methods without them.
+    What the evaluation says of ``status`` and ``reason`` goes before what the compression did.
     """
     params = record["params"]
-    values = {**record, **metrics, "bits": params.get("bits")}
+    values = {**record, **metrics, "bits": _bits(params)}
     row = {column: values[column] for column in RUN_COLUMNS}
     return row | {parameter_column(name): value for name, value in params.items()}
+
+
+def _bits(params: Mapping[str, Any]) -> int | None:
+    levels = params.get("levels")
+    return (levels - 1).bit_length() if type(levels) is int else params.get("bits")
 
 
 def write_runs(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:

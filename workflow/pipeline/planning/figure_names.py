@@ -34,12 +34,26 @@ def figure_names(
         *(["metric_correlations"] if metrics else []),
         "layers",
         "relevance_vs_magnitude",
-        *(f"sensitivity-{parameter}" for parameter in swept.in_points(points)),
+        *(f"sensitivity-{parameter}" for parameter in swept.in_points(_in_levels(points))),
         "training_cost",
         *(["ranks"] if len(tasks) >= LEAST_RANKED_TASKS else []),
         *(["controls"] if controls(points) else []),
         *(f"gallery-{task['dataset']}-{task['model']}" for task in tasks.values()),
     ]
+
+
+def _in_levels(points: Points) -> Points:
+    """The points with the ``levels: 2^b`` that ``bits: b`` stands for."""
+    return {
+        method: {name: _without_bits(point) for name, point in own.items()}
+        for method, own in points.items()
+    }
+
+
+def _without_bits(point: Point) -> Point:
+    if point.get("bits") not in range(2, 9):  # of what else there is, the check tells
+        return point
+    return {"levels": 2 ** point["bits"]} | {k: v for k, v in point.items() if k != "bits"}
 
 
 def controls(points: Points) -> bool:

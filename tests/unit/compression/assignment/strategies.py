@@ -28,4 +28,4 @@ def weights(draw, min_size=2, max_size=400, dtypes=(torch.float32, torch.float64
 @st.composite
 def weights_on_grids(draw, **options):
     weight = draw(weights(**options))
-    return weight, fit_grid(weight, draw(st.integers(2, 5)))
+    return weight, fit_grid(weight, levels=draw(st.integers(3, 32)))

@@ -94,7 +94,7 @@ def test_weights_that_are_not_zeroed_take_the_best_other_level(case, strength, s
 @pytest.mark.parametrize("value", [0.0, 0.3, float("nan"), float("inf")])
 def test_relevance_that_ranks_nothing_gives_ecq(value):
     weight = torch.randn(500, generator=torch.Generator().manual_seed(0))
-    grid = fit_grid(weight, 4)
+    grid = fit_grid(weight, levels=16)
     single = Single(weight, grid)
     lam = 0.3 * single.lambda_max()
     relevance = torch.full_like(weight, value)
@@ -105,7 +105,7 @@ def test_relevance_that_ranks_nothing_gives_ecq(value):
 
 def test_one_nan_among_relevances_gives_ecq():
     weight = torch.randn(500, generator=torch.Generator().manual_seed(0))
-    grid = fit_grid(weight, 4)
+    grid = fit_grid(weight, levels=16)
     single = Single(weight, grid)
     relevance = relevances(weight, 0)
     relevance[3] = float("nan")
@@ -120,7 +120,7 @@ def test_one_nan_among_relevances_gives_ecq():
 )
 @pytest.mark.parametrize("side", ["below", "above"])
 def test_degenerate_tensors(weight, side):
-    grid = fit_grid(torch.cat([weight, torch.tensor([1.0, -1.0])]), 3)
+    grid = fit_grid(torch.cat([weight, torch.tensor([1.0, -1.0])]), levels=8)
     relevance = torch.linspace(0, 1, weight.numel())
     codes = Single(weight, grid).assign_by_relevance(relevance, 0.1, window=Window(side, 0.1))
     assert codes.shape == weight.shape
@@ -131,7 +131,7 @@ def test_relevant_weights_survive_and_irrelevant_ones_go():
     rng = torch.Generator().manual_seed(0)
     weight = torch.randn(4000, generator=rng)
     relevance = torch.rand(4000, generator=rng) ** 4
-    grid = fit_grid(weight, 4)
+    grid = fit_grid(weight, levels=16)
     single = Single(weight, grid)
     lam = 0.05 * single.lambda_max()
     ecq = single.assign(lam) == 0
@@ -165,7 +165,7 @@ def test_weights_without_relevance_respect_the_window(side):
     rng = torch.Generator().manual_seed(0)
     weight = torch.randn(1000, generator=rng)
     relevance = torch.rand(1000, generator=rng) * (torch.rand(1000, generator=rng) < 0.1)
-    grid = fit_grid(weight, 4)
+    grid = fit_grid(weight, levels=16)
     single = Single(weight, grid)
     lam = 0.05 * single.lambda_max()
     ecq = single.assign(lam) == 0

@@ -161,7 +161,7 @@ def test_bins_lie_where_they_say():
 
 @given(st.lists(weights(min_size=5), min_size=1, max_size=4), st.floats(0, 1))
 def test_tensors_side_by_side_are_as_each_on_its_own(tensors, strength):
-    grids = [fit_grid(weight, 3) for weight in tensors]
+    grids = [fit_grid(weight, levels=8) for weight in tensors]
     placed = [place(*pair) for pair in zip(tensors, grids, strict=True)]
     levels = Levels.of(placed)
     lam = strength * lambda_max(placed, levels)
@@ -210,7 +210,7 @@ def test_lambda_max_is_the_smallest_that_zeroes_everything(case):
 
 @given(weights(min_size=50, dtypes=(torch.float64,)), st.integers(2, 5))
 def test_sparsity_grows_with_lambda(weight, bits):
-    single = Single(weight, fit_grid(weight, bits))
+    single = Single(weight, fit_grid(weight, levels=2**bits))
     top = single.lambda_max()
     zeros = [int((single.assign(s * top) == 0).sum()) for s in (0, 0.1, 0.5, 1.0001)]
     assert zeros == sorted(zeros)
@@ -250,7 +250,7 @@ def test_oracles(assign_oracle):
     for case in cases:
         weight = torch.tensor(assign_oracle[f"{case['case']}/weight"])
         info = -torch.log2(torch.tensor(assign_oracle[f"{case['case']}/pmf"]).double())
-        grid = fit_grid(weight, case["bits"])
+        grid = fit_grid(weight, levels=2 ** case["bits"])
         assert grid.zero == case["zero"]
         assert grid.step == pytest.approx(case["step"], rel=1e-5)
         grid = Grid(case["step"], grid.low, grid.high)

@@ -26,7 +26,7 @@ EVERYTHING = (-float("inf"), float("inf"))
 def choice_of(
     weight, relevance, *, bits=4, strength=0.1, fewest=0.5, most=0.6, rho=2.0, neutral=0.2
 ):
-    placed = place(weight, fit_grid(weight, bits))
+    placed = place(weight, fit_grid(weight, levels=2**bits))
     levels = Levels.of([placed])
     lam = strength * lambda_max([placed], levels)
     others = levels.without_zero()
@@ -122,7 +122,7 @@ def test_compiled_thresholds_are_those_of_tensor_operations():
 def test_large_tensors_side_by_side():
     rng = torch.Generator().manual_seed(0)
     pairs = [tensor("normal", size, rng) for size in (30_000, 500, 20_000)]
-    placed = [place(weight, fit_grid(weight, 4)) for weight, _ in pairs]
+    placed = [place(weight, fit_grid(weight, levels=16)) for weight, _ in pairs]
     rankings = rank([relevance for _, relevance in pairs])
     levels = Levels.of(placed)
     lam = 0.1 * lambda_max(placed, levels)
@@ -144,7 +144,7 @@ def test_large_tensors_side_by_side():
 def test_weights_that_are_not_numbers_do_not_raise():
     relevance = torch.rand(40_000, generator=torch.Generator().manual_seed(0))
     weight = torch.randn(40_000, generator=torch.Generator().manual_seed(1))
-    grid = fit_grid(weight, 4)
+    grid = fit_grid(weight, levels=16)
     weight[::3] = torch.nan
     placed = [place(weight, grid)]
     levels = Levels.of(placed)
@@ -163,7 +163,7 @@ def test_tensor_operations_do_what_the_compiled_loops_do(monkeypatch, side):
     found = {}
     for compiled in (True, False):
         monkeypatch.setattr(kernels, "serve", lambda tensor, compiled=compiled: compiled)
-        placed = [place(weight, fit_grid(weight, 4)) for weight, _ in pairs]
+        placed = [place(weight, fit_grid(weight, levels=16)) for weight, _ in pairs]
         levels = Levels.of(placed)
         lam = 0.1 * lambda_max(placed, levels)
         rankings = rank([relevance for _, relevance in pairs])

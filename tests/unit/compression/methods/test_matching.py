@@ -369,7 +369,7 @@ def test_matching_keeps_maps_closer(small_cnn, small_task, variant):
     for gamma in (1e-12, 100.0):
         model = copy.deepcopy(small_cnn)
         with matching_of(model, small_task.train.x, gamma=gamma, variant=variant) as penalty:
-            train_quantized(model, small_task, Nearest(quantizable(model), 3), penalty)
+            train_quantized(model, small_task, Nearest(quantizable(model), levels=8), penalty)
             model.eval()
             x, y = small_task.validation.x, small_task.validation.y
             values = [float(penalty(x, y, model(x)).detach()) / gamma for _ in range(8)]
