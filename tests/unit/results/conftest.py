@@ -24,6 +24,8 @@ _SHRINK = {"uniform_ptq": 0.95, "ecq": 0.75, "ecqx": 0.62, "wcam": 1.02, "nncode
 _LOSS = {"uniform_ptq": 4.0, "uniform": 1.2, "ecqx": 0.8, "wcam": 1.1, "nncodec": 1.6}
 _HARM = {"uniform_ptq": 1.3, "ecq": 1.1, "ecqx": 0.9, "wcam": 0.6}
 
+UNTRAINED = ("uniform_ptq", "nncodec")
+
 
 def _strength(params, step):
     """0 (harmless) to 1 (collapse)."""
@@ -48,9 +50,9 @@ def make_runs(tasks=None, methods=None, seeds=(0, 1, 2), diverged=(), extra=None
                     lost = _LOSS.get(method, 1.0) * strength**6
                     accuracy = 1 / classes + (reference - 1 / classes) * np.exp(-lost)
                     accuracy = min(1.0, accuracy + noise * (1 + 8 * strength**6) * rng.normal())
+                    validation = min(1.0, accuracy + noise * rng.normal())
                     ratio = 5 * np.exp(3.2 * strength) / _SHRINK.get(method, 1.0)
                     ratio *= 1 + 0.02 * rng.normal()
-                    validation = float(np.clip(accuracy + 0.3 * noise * rng.normal(), 0, 1))
                     status = "diverged" if (dataset, method, step, seed) in diverged else "ok"
                     ok = status == "ok"
                     rows.append(
@@ -60,14 +62,15 @@ def make_runs(tasks=None, methods=None, seeds=(0, 1, 2), diverged=(), extra=None
                             "status": status,
                             "accuracy": accuracy if ok else np.nan,
                             "accuracy_fp32": reference,
+                            "accuracy_validation": validation if ok else np.nan,
+                            "accuracy_validation_fp32": reference + 0.002,
+                            "epoch": 1.0 if ok and method not in UNTRAINED else np.nan,
                             "size_bytes": round(size32 / ratio) if ok else np.nan,
                             "size_fp32_bytes": size32,
                             "compression_ratio": size32 / round(size32 / ratio) if ok else np.nan,
                             "sparsity": min(0.99, 0.1 + 0.85 * strength) if ok else np.nan,
                             "entropy_bytes": 0.9 * size32 / ratio if ok else np.nan,
                             "train_s": 1.0,
-                            "accuracy_validation": validation if ok else np.nan,
-                            "accuracy_validation_fp32": reference,
                         }
                         | {f"p_{key}": value for key, value in params.items()}
                     )  # fmt: skip
@@ -93,7 +96,7 @@ def make_attributions(runs):
 
     def values(level, masks):
         result = {
-            "cosine": level, "spearman": level * 0.95 if level < 1 else 1.0,
+            "pearson": level**1.1, "cosine": level, "spearman": level * 0.95 if level < 1 else 1.0,
             "ssim": level**1.5, "topk_iou": level**2,
         }  # fmt: skip
         if masks:

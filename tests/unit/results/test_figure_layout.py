@@ -44,7 +44,7 @@ def results(build_runs, build_attributions):
     rows = build_attributions(runs)
     lrp = rows[rows["explainer"] == "lrp_epsilon_plus_flat"]
     rows = pd.concat([rows.drop(lrp.index), *(lrp.assign(explainer=name) for name in EXPLAINERS)])
-    more = {"pearson": "cosine", "normalised_l2": "ssim", "relevance_mass": "auc"}
+    more = {"normalised_l2": "ssim", "relevance_mass": "auc"}
     rows = pd.concat(
         [rows, *(rows[rows["metric"] == old].assign(metric=new) for new, old in more.items())]
     )
