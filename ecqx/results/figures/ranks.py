@@ -53,7 +53,7 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
             axis.plot(
                 here["rank"], [rows[name] + shift for name in here["method"]], ls="none",
                 marker=_TASK_MARKERS[index % len(_TASK_MARKERS)], markersize=3.5,
-                markerfacecolor="none", markeredgecolor="0.35", markeredgewidth=0.6, zorder=3,
+                markerfacecolor="0.8", markeredgecolor="0.35", markeredgewidth=0.6, zorder=3,
                 gid="ranks",
             )  # fmt: skip
         mean_ranks = table.groupby("method", observed=True)["rank"].mean()
@@ -77,7 +77,7 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
         handles = [
             Line2D(
                 [], [], ls="none", marker=_TASK_MARKERS[index % len(_TASK_MARKERS)], markersize=3.5,
-                markerfacecolor="none", markeredgecolor="0.35", label=panels.heading(task),
+                markerfacecolor="0.8", markeredgecolor="0.35", label=panels.heading(task),
             )
             for index, task in enumerate(tasks)
         ] + [
