@@ -60,8 +60,8 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
         for method, look in styles.items():
             if np.isfinite(mean_ranks.get(method, np.nan)):
                 axis.plot(
-                    [mean_ranks[method]], [rows[method]], ls="none", marker="|", markersize=9,
-                    markeredgewidth=2.2, color=look.color, zorder=2, gid="mean ranks",
+                    [mean_ranks[method]], [rows[method]], ls="none", marker="|", markersize=11,
+                    markeredgewidth=2.2, color=look.color, zorder=3.5, gid="mean ranks",
                 )  # fmt: skip
         axis.set_xlim(0.5, len(styles) + 0.5)
         axis.set_xticks(range(1, len(styles) + 1))
@@ -81,7 +81,7 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
             )
             for index, task in enumerate(tasks)
         ] + [
-            Line2D([], [], ls="none", marker="|", markersize=9, markeredgewidth=2.2, color="0.5",
+            Line2D([], [], ls="none", marker="|", markersize=11, markeredgewidth=2.2, color="0.5",
                    label="Mean over tasks")
         ]  # fmt: skip
         if shown:
