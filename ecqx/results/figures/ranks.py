@@ -53,15 +53,15 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
             axis.plot(
                 here["rank"], [rows[name] + shift for name in here["method"]], ls="none",
                 marker=_TASK_MARKERS[index % len(_TASK_MARKERS)], markersize=3.5,
-                markerfacecolor="none", markeredgecolor="0.35", markeredgewidth=0.6, zorder=3,
+                markerfacecolor="0.8", markeredgecolor="0.35", markeredgewidth=0.6, zorder=3,
                 gid="ranks",
             )  # fmt: skip
         mean_ranks = table.groupby("method", observed=True)["rank"].mean()
         for method, look in styles.items():
             if np.isfinite(mean_ranks.get(method, np.nan)):
                 axis.plot(
-                    [mean_ranks[method]], [rows[method]], ls="none", marker="|", markersize=9,
-                    markeredgewidth=2.2, color=look.color, zorder=2, gid="mean ranks",
+                    [mean_ranks[method]], [rows[method]], ls="none", marker="|", markersize=11,
+                    markeredgewidth=2.2, color=look.color, zorder=3.5, gid="mean ranks",
                 )  # fmt: skip
         axis.set_xlim(0.5, len(styles) + 0.5)
         axis.set_xticks(range(1, len(styles) + 1))
@@ -77,11 +77,11 @@ def ranks(runs: pd.DataFrame, width: str = "page") -> Figure:
         handles = [
             Line2D(
                 [], [], ls="none", marker=_TASK_MARKERS[index % len(_TASK_MARKERS)], markersize=3.5,
-                markerfacecolor="none", markeredgecolor="0.35", label=panels.heading(task),
+                markerfacecolor="0.8", markeredgecolor="0.35", label=panels.heading(task),
             )
             for index, task in enumerate(tasks)
         ] + [
-            Line2D([], [], ls="none", marker="|", markersize=9, markeredgewidth=2.2, color="0.5",
+            Line2D([], [], ls="none", marker="|", markersize=11, markeredgewidth=2.2, color="0.5",
                    label="Mean over tasks")
         ]  # fmt: skip
         if shown:
