@@ -158,9 +158,7 @@ def quantizable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
 ROLES = ("front", "variant")
 
 
-def parameter(
-    default: Any, *, role: str | None = None, label: str = "", words: str = ""
-) -> Any:
+def parameter(default: Any, *, role: str | None = None, label: str = "", words: str = "") -> Any:
     """A hyper-parameter, as the field of a method, with what tables and figures make of it.
 
     Parameters

@@ -169,7 +169,7 @@ def test_extra_tables_agree_with_the_runs(smoke_run):
 def test_record_of_a_run(smoke_run):
     path = smoke_run.results / RUNS / "uniform/bits~4/seed~1/run.json"
     record = json.loads(path.read_text())
-    assert record["params"]["bits"] == 4 and record["seed"] == 1
+    assert record["params"]["levels"] == 16 and record["seed"] == 1
     assert record["budget"]["epochs"] == 1 and record["epoch"] == 1
     assert record["versions"]["torch"] and "git" in record
     assert record["status"] == "ok" and record["train_s"] > 0

@@ -74,7 +74,7 @@ def _settings(runs: pd.DataFrame) -> pd.Series:
     others = [column for column in keys.parameter_columns(runs.columns) if column != RATE]
     if not others:
         return pd.Series("", index=runs.index)
-    return runs[others].astype(str).agg(" ".join, axis=1)
+    return runs[others].map(str).agg(" ".join, axis=1)
 
 
 def document(table: pd.DataFrame) -> rendering.Document:

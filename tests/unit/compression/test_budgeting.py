@@ -6,7 +6,8 @@ import pytest
 
 from ecqx.checks import example
 from ecqx.compression import budgeting
-from ecqx.compression.contract import parameter
+from ecqx.compression.assignment.assigners import Nearest
+from ecqx.compression.contract import parameter, quantizable
 from ecqx.compression.methods.uniform import Uniform
 from ecqx.compression.run import attempt_point, compress_point
 from ecqx.compression.training import quantize_once
@@ -51,10 +52,7 @@ class Untrained:
     step: float = parameter(0.1)
 
     def compress(self, model, task, rng):
-        from ecqx.compression.assignment.assigners import Nearest
-        from ecqx.compression.contract import quantizable
-
-        return quantize_once(model, Nearest(quantizable(model), 4))
+        return quantize_once(model, Nearest(quantizable(model), levels=16))
 
 
 def test_a_method_without_training_says_that_nothing_changes(small):

@@ -26,9 +26,7 @@ def relevance_constrained(model, bits=4, lam=0.1, relevance="lrp", of="quantized
         rng=generator("t"),
     )
     options = {"window": Window("below", 0.1), "rho": 2.0, "momentum": 0.1, "interval": 1} | options
-    return RelevanceConstrained(
-        quantizable(model), source, levels=2**bits, lam=lam, **options
-    )
+    return RelevanceConstrained(quantizable(model), source, levels=2**bits, lam=lam, **options)
 
 
 class Recording(Nearest):

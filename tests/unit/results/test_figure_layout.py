@@ -24,7 +24,7 @@ MORE = {
     "ecqx_wcam": [{"bits": 4, "lam": lam} for lam in (0.01, 0.1, 0.3)],
 }
 LAM = pd.DataFrame(
-    [["ecq", "lam", "float", "front", "0.1", "λ: weight of the entropy term [–]"]],
+    [["ecq", "lam", "float", "front", "0.1", "λ: weight of the entropy term [–]", None]],
     columns=METHOD_COLUMNS,
 )
 EXPLAINERS = [

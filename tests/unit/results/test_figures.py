@@ -627,8 +627,8 @@ def test_sensitivity_to_what_no_method_varies_says_so(runs):
 def test_sensitivity_is_labelled_as_the_methods_say(runs):
     declared = pd.DataFrame(
         [
-            ["ecq", "lam", "float", "front", "0.1", "λ: weight of the entropy term [–]"],
-            ["ecq", "bits", "int", "front", "4", None],
+            ["ecq", "lam", "float", "front", "0.1", "λ: weight of the entropy term [–]", None],
+            ["ecq", "bits", "int", "front", "4", None, None],
         ],
         columns=METHOD_COLUMNS,
     )

@@ -618,13 +618,13 @@ def test_controls_of_ecqx_are_methods_of_their_own():
             rows.append(run("ecqx", f"r~{source}", seed, accuracy, 100, p_relevance=source))
             maps.append(measure(rows[-1], "lrp", "cosine", accuracy))
     rows += [run("ecq", "lam~0", seed, 0.7, 100, p_relevance=NAN) for seed in (0, 1)]
-    methods = [["ecqx", "relevance", "str", "variant", "lrp", None]]
+    methods = [["ecqx", "relevance", "str", "variant", "lrp", None, None]]
     methods = pd.DataFrame(methods, columns=METHOD_COLUMNS)
     collected = Collected(frame(rows), frame(maps), methods=methods)
-    assert set(collected.runs["method"]) == {"ecq", "ecqx", "ecqx, shuffled"}
+    assert set(collected.runs["method"]) == {"ecq", "ecqx", "ecqx, relevance shuffled"}
     table = equal_size.build(collected).set_index("method")
     assert table.loc["ecqx", "accuracy_mean"] == pytest.approx(0.6)
-    assert table.loc["ecqx, shuffled", "accuracy_mean"] == pytest.approx(0.8)
+    assert table.loc["ecqx, relevance shuffled", "accuracy_mean"] == pytest.approx(0.8)
 
 
 # planned contrasts
