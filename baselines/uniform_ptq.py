@@ -32,6 +32,4 @@ class Method:
 
     def compress(self, model, task, rng) -> Compressed:
         weights = quantizable(model)
-        return quantize_once(
-            model, Nearest(weights, levels=self.levels, step_rule=self.step_rule)
-        )
+        return quantize_once(model, Nearest(weights, levels=self.levels, step_rule=self.step_rule))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
@@ -32,8 +32,13 @@ LINE_WIDTH = 1.5  # pixels; matplotlib counts dashes in line widths, plotly in p
 _LETTERS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C"}
 
 
-def of_methods(methods: Iterable[str]) -> list[dict]:
+def of_methods(methods: Iterable[str], trained: Mapping[str, bool]) -> list[dict]:
     """Name, label, color, plotly symbol, plotly dash and SVG glyph of each method, in order.
+
+    Parameters
+    ----------
+    methods : iterable of str
+    trained : mapping of str to bool, whether a method was trained, where that is known.
 
     Raises
     ------
@@ -48,7 +53,7 @@ def of_methods(methods: Iterable[str]) -> list[dict]:
             "dash": _dash(name, look.linestyle),
             "glyph": _glyph(look.marker),
         }
-        for name, look in style.method_styles(methods).items()
+        for name, look in style.method_styles(methods, trained).items()
     ]
 
 

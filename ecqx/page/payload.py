@@ -79,7 +79,7 @@ def payload(runs: pd.DataFrame, attributions: pd.DataFrame) -> dict:
             {"dataset": dataset, "model": model, "label": style.task_label(dataset, model)}
             for dataset, model in tasks
         ],
-        "methods": looks.of_methods(runs["method"]),
+        "methods": looks.of_methods(runs["method"], statistics.trained(runs)),
         "axes": _axes(runs.join(derived)),
         "explainers": [{"name": name, "label": style.label(name)} for name in explainers],
         "metrics": [

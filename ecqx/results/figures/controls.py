@@ -87,7 +87,7 @@ def controls_of_relevance(
             panels.with_others(panels.method_handles(looks, lines=False), others),
             panels.seeds_note(counts).replace("seeds;", "paired seeds;", 1),
             f"Intervals are for single comparisons; {comparisons} are drawn.",
-            "Same size: read off the control's front of that seed, undefined outside its range.",
+            "Same size: read off the control's front of that seed, where it has a run within 10 %.",
             panels.UNITS_NOTE,
             panels.absence_note(compared, panels.styles_of(compared)),
         )

@@ -33,9 +33,9 @@ def accuracy_vs_consistency(
 
     Each method has a marker at each of three compression ratios, the same for all methods of a
     task, from large to small as the network shrinks: the least, the middle and the highest of the
-    ratios that more than half of the methods reach with every seed. Values are read along the front
-    of each seed (:func:`statistics.at_ratios`); markers are means over seeds, bars reach from the
-    lowest seed to the highest. Both axes are drawn out near their best values, where most networks
+    ratios at which more than half of the methods have a run within 10 % with every seed. Values are
+    read along the front of each seed (:func:`statistics.at_ratios`); markers are means over seeds,
+    bars reach from the lowest seed to the highest. Both axes are drawn out near their best values, where most networks
     are, so that everything fits: accuracy is logarithmic in 1 + points lost, consistency in its
     distance from the best value.
 
@@ -104,7 +104,9 @@ def accuracy_vs_consistency(
             panels.with_others(panels.method_handles(styles, lines=False), others),
             f"{panels.seeds_text(counts)}; markers: mean over seeds, bars: lowest to highest seed.",
             f"Equal compression ratios: {'; '.join(notes)}." if notes else "",
-            f"Not at all of these ratios with every seed: {missing}." if missing else "",
+            f"Without a run within 10 % of one of them with every seed: {missing}."
+            if missing
+            else "",
             "Fronts are chosen on validation accuracy; test accuracy is shown, against full "
             "precision of the same seed.",
             "Signed maps, all samples of the evaluation subset.",
@@ -114,11 +116,16 @@ def accuracy_vs_consistency(
 def _read_off(
     runs: pd.DataFrame, attributions: pd.DataFrame, metric: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Accuracy and, in a column per explainer, consistency at common ratios; the explainers."""
+    """Accuracy and, in a column per explainer, consistency at common ratios; the explainers.
+
+    Both are known where the method has a run near the ratio.
+    """
     measures = statistics.measures_per_run(runs, attributions)
     chosen = [key for key in measures.columns if key[1] == metric and bool(key[2])]
     values = pd.DataFrame({key[0]: measures[key] for key in chosen}, index=measures.index)
-    return statistics.at_ratios(runs, values), style.explainer_order(values.columns)
+    table = statistics.at_ratios(runs, values)
+    table.loc[~table["near"], ["accuracy", "accuracy_change", *values.columns]] = np.nan
+    return table, style.explainer_order(values.columns)
 
 
 def _common_ratios(table: pd.DataFrame) -> list[float]:

@@ -108,16 +108,8 @@ def limits(values, margin: float = 0.06, least: float = 0.0) -> tuple[float, flo
 
 
 def styles_of(runs: pd.DataFrame) -> dict[str, style.MethodStyle]:
-    """Styles of the methods of ``runs``, which say whether a method trains where that is recorded.
-
-    A method was trained if a finished run of it has an epoch; one without a finished run may or may
-    not have been.
-    """
-    trained = {}
-    if "epoch" in runs:
-        ok = runs[runs["status"] == "ok"]
-        trained = ok["epoch"].notna().groupby(ok["method"], observed=True).any().to_dict()
-    return style.method_styles(runs["method"], trained)
+    """Styles of the methods of ``runs``, which say whether a method trains where that is recorded."""
+    return style.method_styles(runs["method"], statistics.trained(runs))
 
 
 def marks(

@@ -60,6 +60,7 @@ from ecqx.results.statistics.points import (
     aggregate_points,
     count_statuses,
     full_precision,
+    trained,
 )
 from ecqx.results.statistics.variance import VarianceComponents, variance_components
 
@@ -111,5 +112,6 @@ __all__ = [
     "seed_fronts",
     "seed_volumes",
     "signed_rank",
+    "trained",
     "variance_components",
 ]

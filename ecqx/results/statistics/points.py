@@ -68,6 +68,18 @@ def aggregate_points(runs: pd.DataFrame) -> pd.DataFrame:
     return points
 
 
+def trained(runs: pd.DataFrame) -> dict[str, bool]:
+    """Whether each method was trained: whether a finished run of it has an epoch.
+
+    A method without a finished run may or may not have been: it is left out, as all are from tables
+    without the column ``epoch``.
+    """
+    if "epoch" not in runs:
+        return {}
+    ok = runs[runs["status"] == "ok"]
+    return ok["epoch"].notna().groupby(ok["method"], observed=True).any().to_dict()
+
+
 def full_precision(runs: pd.DataFrame) -> pd.DataFrame:
     """Accuracy and size of the full-precision network of each task, one value per seed.
 

@@ -266,7 +266,7 @@ def test_no_torch():
 
 def test_every_look_of_the_figures_has_a_counterpart():
     names = [*style._KNOWN, *(f"m{i:02}" for i in range(40))]
-    found = looks.of_methods(names)
+    found = looks.of_methods(names, {"nncodec": False, "ecq": True})
     styles = style.method_styles(names)
     assert [look["name"] for look in found] == list(styles)
     symbols = {styles[look["name"]].marker: look["symbol"] for look in found}
@@ -275,6 +275,7 @@ def test_every_look_of_the_figures_has_a_counterpart():
         assert (look["label"], look["color"]) == styles[look["name"]][:2]
         coordinates = [float(value) for value in re.findall(r"-?[\d.]+(?:e-?\d+)?", look["glyph"])]
         assert 0.3 < max(map(abs, coordinates)) < 0.8
+        assert (look["dash"] == "solid") == (look["name"] != "nncodec")
 
 
 def test_dashes_count_in_pixels():
