@@ -35,9 +35,9 @@ def accuracy_vs_consistency(
     task, from large to small as the network shrinks: the least, the middle and the highest of the
     ratios at which more than half of the methods have a run within 10 % with every seed. Values are
     read along the front of each seed (:func:`statistics.at_ratios`); markers are means over seeds,
-    bars reach from the lowest seed to the highest. Both axes are drawn out near their best values, where most networks
-    are, so that everything fits: accuracy is logarithmic in 1 + points lost, consistency in its
-    distance from the best value.
+    bars reach from the lowest seed to the highest. Both axes are drawn out near their best values,
+    where most networks are, so that everything fits: accuracy is logarithmic in 1 + points lost,
+    consistency in its distance from the best value.
 
     Parameters
     ----------
@@ -104,9 +104,7 @@ def accuracy_vs_consistency(
             panels.with_others(panels.method_handles(styles, lines=False), others),
             f"{panels.seeds_text(counts)}; markers: mean over seeds, bars: lowest to highest seed.",
             f"Equal compression ratios: {'; '.join(notes)}." if notes else "",
-            f"Without a run within 10 % of one of them with every seed: {missing}."
-            if missing
-            else "",
+            f"No run within 10 % of one of them with every seed: {missing}." if missing else "",
             "Fronts are chosen on validation accuracy; test accuracy is shown, against full "
             "precision of the same seed.",
             "Signed maps, all samples of the evaluation subset.",

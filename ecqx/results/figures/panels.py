@@ -108,7 +108,7 @@ def limits(values, margin: float = 0.06, least: float = 0.0) -> tuple[float, flo
 
 
 def styles_of(runs: pd.DataFrame) -> dict[str, style.MethodStyle]:
-    """Styles of the methods of ``runs``, which say whether a method trains where that is recorded."""
+    """Styles of the methods of ``runs``, which say where known whether a method trains."""
     return style.method_styles(runs["method"], statistics.trained(runs))
 
 

@@ -468,9 +468,7 @@ def test_a_method_shares_a_ratio_only_with_every_seed(build_runs, build_attribut
     looks = style.method_styles(runs["method"])
     drawn = {line.get_marker() for line in axis.lines if line.get_gid() == "points"}
     assert drawn == {looks["uniform"].marker, looks["nncodec"].marker}
-    assert "Without a run within 10 % of one of them with every seed: ECQ (digits)." in note_of(
-        figure
-    )
+    assert "No run within 10 % of one of them with every seed: ECQ (digits)." in note_of(figure)
 
 
 def test_ranks_of_a_hand_made_case(build_runs):
