@@ -9,6 +9,7 @@ from pipeline.planning import run_table
 from tests.workflow.conftest import ROOT, SMOKE, job_counts
 
 DEFAULT = yaml.safe_load((ROOT / "config/default.yaml").read_text())
+METHODS, GRIDS = DEFAULT["methods"], DEFAULT["grids"]
 
 
 def test_default_configuration(checkout):
@@ -41,14 +42,23 @@ def test_default_configuration(checkout):
 
 
 def test_default_grids_are_wide_enough():
-    points = {name: run_table.expand_grid(grid) for name, grid in DEFAULT["grids"].items()}
-    for method in ("ecq", "ecqx"):
-        assert len(points[method]) >= 5
-        assert {point["bits"] for point in points[method].values()} == {2, 4}
-    for method in ("uniform", "uniform_ptq"):
-        assert [point["bits"] for point in points[method].values()] == [2, 3, 4, 5]
-    assert len(points["wcam"]) >= 4
+    points = {name: run_table.expand_grid(grid) for name, grid in GRIDS.items()}
+    for method in METHODS:
+        # the codec's two weights of the rate are two variants
+        variants = {point.get("lambda_scale") for point in points[method].values()}
+        assert 6 <= len(points[method]) / len(variants) <= 8, method
+    for one, other in (("uniform", "uniform_ptq"), ("uniform", "wcam"), ("ecq", "ecqx"),
+                       ("ecq", "ecq_wcam"), ("ecq", "ecqx_wcam")):  # fmt: skip
+        assert points[one] == points[other]
     assert len(DEFAULT["seeds"]) >= 3
+
+
+def test_real_data_are_compressed_at_the_points_of_the_default_configuration():
+    real = yaml.safe_load((ROOT / "config/realdata.yaml").read_text())
+    assert real["methods"] == METHODS
+    assert set(real["grids"]) == {"ecqx"}
+    points = run_table.expand_grid(real["grids"]["ecqx"])
+    assert points.keys() >= run_table.expand_grid(GRIDS["ecqx"]).keys()
 
 
 def test_points_are_shared_out_to_jobs(checkout):

@@ -11,22 +11,25 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from ecqx.results import rendering, statistics, style
+from ecqx.results import keys, rendering, statistics, style
 from ecqx.results.collected import Collected, Unavailable
 from ecqx.results.keys import of_task, tasks_of
 from ecqx.results.rendering import method_label
 from ecqx.results.tables.matching import pairs
+from ecqx.results.variants import method_of
 
 ACCURACY, CONSISTENCY = "accuracy", "pearson"
 MARGIN = 0.01  # of accuracy: what counts as level
 TRAINED, UNTRAINED = "best trained", "best untrained"
 LEVEL = 0.05
+EPOCHS = keys.parameter_column("epochs_factor")
 NOTE = (
     "The questions that were asked beforehand, first method minus second, on the same seeds. "
     "Accuracy [points]: of the test data at the same size, read along both fronts, which are "
     "chosen on validation data, and averaged over the compression ratios to which both methods "
     "have a run within 10 % for every seed (R40 series). Best trained, best untrained: at each "
-    "ratio and seed, the method of that kind with the best accuracy on validation data. Pearson "
+    "ratio and seed, the method of that kind with the best accuracy on validation data, without "
+    "variants of methods. Uniform with more epochs: of about the computing time of ECQx. Pearson "
     "[–]: correlation of the signed maps with those of full precision, mean over all evaluated "
     "samples and over explainers; operating points are paired whose sizes agree within 3 % with "
     "every seed, else it is read at the same sizes through all runs. Values: of the seeds, in "
@@ -100,7 +103,8 @@ def _planned(
         of_task(collected.at_ratios, task), [ACCURACY, "accuracy_validation"]
     )
     here = {key[2]: own for key, own in readings.items()}
-    for method, other in (("ecq", "uniform"), ("ecqx", "ecq")):
+    longer = [("ecqx", name) for name in _longer(of_task(collected.runs, task), "uniform")]
+    for method, other in (("ecq", "uniform"), ("ecqx", "ecq"), *longer):
         if method in here and other in here:
             yield method, other, ACCURACY, statistics.pair_sizes(here[method], here[other])
     if collected.attributions is not None and not collected.attributions.empty:
@@ -111,18 +115,20 @@ def _planned(
                 paired = _closeness(collected, task, method, matched[method])
                 if paired is not None:
                     yield method, matched[method], CONSISTENCY, paired
-    trained = _trained(of_task(collected.runs, task))
-    best = [_best([own for name, own in here.items() if (name in trained) is kind])
-            for kind in (True, False)]  # fmt: skip
+    trained = statistics.trained(of_task(collected.runs, task))
+    # variants are not of the budget that all methods share, or were tried for one method alone
+    best = [_best([own for name, own in here.items() if trained.get(name) is kind and
+                   ", " not in name]) for kind in (True, False)]  # fmt: skip
     if all(best):
         yield TRAINED, UNTRAINED, ACCURACY, statistics.pair_sizes(*best)
 
 
-def _trained(runs: pd.DataFrame) -> set[str]:
-    """Methods with a run that trained."""
-    if "epoch" not in runs.columns:
-        return set()
-    return set(runs.loc[runs["epoch"].notna(), "method"])
+def _longer(runs: pd.DataFrame, method: str) -> list[str]:
+    """Variants of the method that had more epochs than the budget, and differ in nothing else."""
+    if EPOCHS not in runs.columns:
+        return []
+    found = runs.loc[runs[EPOCHS] > 1, "method"].unique()
+    return [name for name in found if method_of(name) == method and name.count(", ") == 1]
 
 
 def _best(readings: list[statistics.Readings]) -> statistics.Readings | None:

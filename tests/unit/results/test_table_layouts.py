@@ -681,6 +681,25 @@ def test_the_best_is_chosen_on_validation():
     assert table.loc["best trained", "difference_mean"] == pytest.approx(0.2)
 
 
+def test_uniform_of_equal_compute_is_a_contrast_and_not_the_best():
+    runs, _ = contrasted()
+    longer = runs[runs["method"] == "uniform"].copy()
+    longer[["accuracy", "accuracy_validation"]] += 0.1
+    slow = longer.assign(point=longer["point"] + "_r~1", p_learning_rate=0.1, p_epochs_factor=3.0)
+    longer = longer.assign(point=longer["point"] + "_f", p_epochs_factor=4.0)
+    runs = pd.concat([runs, longer, slow], ignore_index=True)
+    methods = [
+        ["uniform", "epochs_factor", "int", "variant", "nan", None, "{} times the epochs"],
+        ["uniform", "learning_rate", "float", "variant", "nan", None, "rate {}"],
+    ]
+    methods = pd.DataFrame(methods, columns=METHOD_COLUMNS)
+    table = contrasts.build(Collected(runs, methods=methods))
+    found = table.set_index(["method", "other"])["difference_mean"]
+    assert found["ecqx", "uniform, 4 times the epochs"] == pytest.approx(-0.08)
+    assert found["best trained", "best untrained"] == pytest.approx((0.22 + 0.221 + 0.2191) / 3)
+    assert len(found) == 4
+
+
 def test_contrasts_need_a_planned_pair():
     runs, _ = contrasted()
     with pytest.raises(Unavailable, match="no two methods"):
