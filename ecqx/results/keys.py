@@ -20,6 +20,9 @@ ANCHORS = ("identical", "retrained", "random")
 STATUSES = ("ok", "diverged", "failed", "skipped")
 LOST = STATUSES[1:]
 PARAMETER_PREFIX = "p_"
+# The parameters that every method has: what a point changes of the budget of its task. Without a
+# value, the task's own. See ecqx.compression.budgeting.
+OVERRIDES = ("learning_rate", "epochs_factor")
 LEAST_RANKED_TASKS = 4  # with fewer, ranks over tasks say nothing
 
 # The tables that the workflow collects, by the names of their files.

@@ -20,7 +20,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from ecqx import page
 from ecqx.page import maps
-from ecqx.results import statistics
+from ecqx.results import statistics, style
 
 DRIVER = shutil.which("chromedriver")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -243,6 +243,10 @@ def test_means_intervals_and_fronts_are_those_of_the_tables(
     driver = opened()
     choose(driver, "x", x)
     points = statistics.aggregate_points(tables[0])
+    on_validation = statistics.aggregate(
+        tables[0][tables[0]["status"] == "ok"], statistics.POINT, ["accuracy_validation"]
+    )
+    points = points.merge(on_validation, on=statistics.POINT, how="left")
     for panel in range(3):
         expected = of_task(points, tables[0], panel).dropna(subset=[f"{x}_mean", f"{y}_mean"])
         # equal up to rounding: told apart by the other axis
@@ -256,7 +260,7 @@ def test_means_intervals_and_fronts_are_those_of_the_tables(
         np.testing.assert_allclose(found["y"], expected[f"{y}_mean"] * 100)
         np.testing.assert_allclose(found["xBar"], expected[f"{x}_half_width"] * x_factor)
         np.testing.assert_allclose(found["yBar"], expected[f"{y}_half_width"] * 100)
-        gain = expected[f"{y}_mean"].where(expected["complete"])
+        gain = expected["accuracy_validation_mean"].where(expected["complete"])
         cost = -x_better * expected[f"{x}_mean"]
         np.testing.assert_array_equal(found["rim"], statistics.pareto_front(gain, cost))
         for method in expected["method"].unique():
@@ -331,10 +335,10 @@ def test_filters_change_plots_table_and_download(opened, tables):
     method = [entry for entry in find(driver, "#filter-method .choices label")][0]
     label = method.get_attribute("textContent")
     name = method.find_element("css selector", "input").get_attribute("value")
-    for group, value in (("method", label), ("bits", "4"), ("seed", "1"),
-                         ("task", " / ".join(runs[["dataset", "model"]].iloc[-1]))):  # fmt: skip
-        click(driver, box(driver, group, value))
     last = runs[["dataset", "model"]].iloc[-1]
+    for group, value in (("method", label), ("bits", "4"), ("seed", "1"),
+                         ("task", style.task_label(*last))):  # fmt: skip
+        click(driver, box(driver, group, value))
     kept = runs[
         (runs["method"] != name)
         & (runs["bits"] != 4)

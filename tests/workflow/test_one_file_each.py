@@ -43,6 +43,11 @@ def mine(checkout):
     def call(*arguments, **changes):
         config = {"tasks": ["mine"], "methods": ["uniform_ptq"], "seeds": [0]}
         evaluation = {"samples": 12, "explainers": ["gradient_x_input"], "metrics": ["cosine"]}
+        config["grids"] = {
+            "uniform_ptq": [{"levels": [3, 5, 7, 15]}],
+            "wcam": [{"levels": [3, 15]}],
+            "ecq_wcam": [{"levels": 15, "lam": [0.1, 0.2]}],
+        }
         config |= {"task_settings": {"mine": TASK}, "evaluation": evaluation}
         checkout.write("mine.yaml", yaml.safe_dump(config | changes))
         return checkout.snakemake(*arguments, "--cores", "1", "--configfile", "mine.yaml")

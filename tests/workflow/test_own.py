@@ -31,6 +31,7 @@ def config(dataset=ARRAYS, model=MODEL, root=None):
     task = {"dataset": dataset, "model": model, "pretraining": PRETRAINING, "budget": BUDGET,
             "points_per_job": 4}  # fmt: skip
     return {"tasks": ["mine"], "methods": ["uniform_ptq"], "task_settings": {"mine": task},
+            "grids": {"uniform_ptq": [{"levels": [3, 15]}]},
             "data_root": str(root), "seeds": [0]}  # fmt: skip
 
 

@@ -19,9 +19,13 @@ const Statistics = (() => {
 
   /**
    * Which points no other point surpasses: none is at least as good in both and better in one.
-   * Points with a value that is not finite are on no front.
+   * Points with a value that is not finite are on no front. Compared to 12 significant digits: equal
+   * means differ in their last bits.
    */
-  function front(gain, cost) {
+  function front(gains, costs) {
+    const [gain, cost] = [gains, costs].map((values) =>
+      values.map((value) => Number(value.toPrecision(12))),
+    );
     const on = new Array(gain.length).fill(false);
     const order = [...gain.keys()].filter(
       (i) => Number.isFinite(gain[i]) && Number.isFinite(cost[i]),

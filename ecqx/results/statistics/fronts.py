@@ -43,6 +43,9 @@ def pareto_front(gain, cost) -> np.ndarray:
     A point dominates another if it is at least as good in both and better in one: equal points are
     on the front together. A point with a non-finite coordinate is never on it. O(n log n).
 
+    Values are compared to 12 significant digits: accuracies are counts over few samples, and means
+    of them that are equal differ in their last bits by the order of the sum.
+
     Parameters
     ----------
     gain, cost : array_like, shape (n,)
@@ -54,6 +57,7 @@ def pareto_front(gain, cost) -> np.ndarray:
     gain, cost = np.asarray(gain, dtype=float), np.asarray(cost, dtype=float)
     if gain.shape != cost.shape or gain.ndim != 1:
         raise ValueError(f"gain and cost: shapes {gain.shape} and {cost.shape}, expected (n,) both")
+    gain, cost = (np.array([float(f"{value:.12g}") for value in values]) for values in (gain, cost))
     front = np.zeros(gain.shape, dtype=bool)
     usable = np.flatnonzero(np.isfinite(gain) & np.isfinite(cost))
     if usable.size == 0:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ecqx.results import rendering, statistics, style
 from ecqx.results.collected import Collected, Unavailable
-from ecqx.results.keys import of_task, parameter_columns, tasks_of
+from ecqx.results.keys import OVERRIDES, of_task, parameter_columns, tasks_of
 from ecqx.results.rendering import method_label
 from ecqx.results.variants import method_of
 
@@ -119,8 +119,8 @@ def _paired_runs(runs: pd.DataFrame, base: str, method: str) -> pd.DataFrame:
     with_ = runs[runs["method"] == method]
     parameters = [
         name
-        for name in parameter_columns(runs.columns)
-        if without[name].notna().any() and with_[name].notna().any()
+        for name, parameter in parameter_columns(runs.columns).items()
+        if parameter in OVERRIDES or (without[name].notna().any() and with_[name].notna().any())
     ]
     # a failed run that lacks its parameters has no counterpart
     without, with_ = (

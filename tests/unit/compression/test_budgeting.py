@@ -11,6 +11,7 @@ from ecqx.compression.contract import parameter, quantizable
 from ecqx.compression.methods.uniform import Uniform
 from ecqx.compression.run import attempt_point, compress_point
 from ecqx.compression.training import quantize_once
+from ecqx.results import keys
 
 SEED = ("compress", "test", 0)
 
@@ -77,3 +78,7 @@ def test_what_tables_make_of_it():
     rows = budgeting.describe({"levels": 5, "epochs_factor": 3})
     assert [row["parameter"] for row in rows] == ["epochs_factor"]
     assert rows[0]["role"] == "variant" and "{}" in rows[0]["words"]
+
+
+def test_tables_know_them_all():
+    assert tuple(budgeting.OVERRIDES) == keys.OVERRIDES

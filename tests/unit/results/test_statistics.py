@@ -76,6 +76,12 @@ def test_pareto_front_refuses_unequal_shapes():
         statistics.pareto_front([1, 2], [1])
 
 
+def test_means_that_differ_by_rounding_alone_are_equal():
+    mean = (0.1 + 0.2 + 0.3) / 3
+    assert mean > 0.2
+    np.testing.assert_array_equal(statistics.pareto_front([0.2, mean], [1.0, 2.0]), [True, False])
+
+
 def test_points_agree_with_each_seed_by_hand(runs):
     points = statistics.aggregate_points(runs)
     assert len(points) == runs.drop_duplicates(statistics.POINT).shape[0]
