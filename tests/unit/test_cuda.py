@@ -82,14 +82,14 @@ def test_jobs_compute_on_the_device(jobs, chain, stage):
     jobs[chain].run(stage)
 
 
-def test_anchors_are_those_of_the_cpu(jobs, tmp_path):
+def test_references_are_those_of_the_cpu(jobs, tmp_path):
     """What is said of explanations does not depend on where they are computed."""
     chain = "pascal_voc"
-    jobs[chain].run("anchors")
+    jobs[chain].run("reference")
     on_cpu = Jobs(chain, torch.device("cpu"), tmp_path)
     on_cpu.run("pretrain")
     shutil.copy(jobs[chain].folder / "model.pt", on_cpu.folder)
-    on_cpu.run("anchors")
+    on_cpu.run("reference")
     here, there = (load_reference(each.folder / "reference") for each in (on_cpu, jobs[chain]))
     assert torch.allclose(here.logits, there.logits, rtol=1e-3, atol=1e-4)
     for name, maps in here.maps.items():
