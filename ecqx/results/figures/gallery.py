@@ -131,7 +131,10 @@ def _page_of_columns(strips: int, samples: int, ratio: float):
 
     def names(axis: Axes, head: str, page: Page) -> None:
         size = style.NOTE_FONT_SIZE
-        lines = [wrap(line, page.panel_width, size) for line in head.replace("+", "+ ").split("\n")]
+        lines = [
+            wrap(line, page.panel_width, size)
+            for line in head.replace("+", "+ ").replace("λ ", "λ\u00a0").split("\n")
+        ]
         axis.set_title("\n".join(lines).replace("+ ", "+"), fontsize=size, pad=2.5)
 
     return page, names

@@ -80,7 +80,10 @@ def readings_of(at_ratios: pd.DataFrame, measures: list) -> dict[tuple, Readings
 
 
 def pair_sizes(one: Readings, other: Readings) -> Paired:
-    """``one`` minus ``other``, averaged over the sizes at which both are known for all seeds.
+    """``one`` minus ``other``, each seed averaged over the sizes at which it knows both.
+
+    Sizes of the same point differ by up to a third between seeds, so that few sizes are known for
+    all of them. ``counts`` and ``ratios`` are of the sizes that any seed knows.
 
     Parameters
     ----------
@@ -88,10 +91,15 @@ def pair_sizes(one: Readings, other: Readings) -> Paired:
     """
     seeds, own, others = np.intersect1d(one.seeds, other.seeds, return_indices=True)
     differences = one.values[own] - other.values[others]
-    common = _known(differences)
+    known = np.isfinite(differences)
+    means = [
+        np.array([_averaged(v[None], k)[0] for v, k in zip(values, known, strict=True)])
+        for values in (differences, one.values[own])
+    ]
+    any_seed = known.any(axis=0)
     return Paired(
-        "sizes", seeds, _averaged(differences, common), _averaged(one.values[own], common),
-        common.sum(axis=0), _range(one.ratios, common),
+        "sizes", seeds, *(mean.reshape(differences.shape[::2]) for mean in means),
+        any_seed.sum(axis=0), _range(one.ratios, any_seed),
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ NOTE = (
     "The questions that were asked beforehand, first method minus second, on the same seeds. "
     "Accuracy [points]: of the test data at the same size, read along both fronts, which are "
     "chosen on validation data, and averaged over the compression ratios to which both methods "
-    "have a run within 10 % for every seed (R40 series). Best trained, best untrained: at each "
+    "have a run of that seed within 10 % (R40 series). Best trained, best untrained: at each "
     "ratio and seed, the method of that kind with the best accuracy on validation data, without "
     "variants of methods. Uniform with more epochs: of about the computing time of ECQx. Pearson "
     "[–]: correlation of the signed maps with those of full precision, mean over all evaluated "
@@ -38,7 +38,7 @@ NOTE = (
     "1 point, not adjusted. Detectable: the difference that a t-test at 5 % with this spread and "
     "n would find 4 times out of 5. Verdict: better or worse, Holm below 0.05; level, equivalence "
     "below 0.05 and no difference shown; open, neither shown: that is not evidence of no "
-    "difference. At: how many ratios or points, and their range. "
+    "difference. At: how many ratios, of any seed, or points, and their range. "
 )
 
 

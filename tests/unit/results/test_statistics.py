@@ -552,10 +552,10 @@ def test_pair_sizes_by_hand():
     other = reading([1, 0], [[0.8, 0.5, 0.5], [0.7, 0.6, 0.4]])
     found = statistics.pair_sizes(one, other)
     # seed 2 is missing in the other, and the last ratio is undefined for seed 0
-    assert found.counts.tolist() == [2] and found.ratios.tolist() == [[5, 10]]
+    assert found.counts.tolist() == [3] and found.ratios.tolist() == [[5, 20]]
     assert found.seeds.tolist() == [0, 1] and found.by == "sizes"
-    np.testing.assert_allclose(found.differences[:, 0], [(0.2 + 0.2) / 2, (0.1 + 0.2) / 2])
-    np.testing.assert_allclose(found.levels[:, 0], [0.85, 0.8])
+    np.testing.assert_allclose(found.differences[:, 0], [0.2, (0.1 + 0.2 + 0.1) / 3])
+    np.testing.assert_allclose(found.levels[:, 0], [0.85, 2.2 / 3])
     nothing = statistics.pair_sizes(reading([5], [[0.1, 0.1, 0.1]]), other)
     assert nothing.differences.shape == (0, 1) and nothing.counts.tolist() == [0]
 

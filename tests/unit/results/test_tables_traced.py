@@ -216,27 +216,19 @@ def test_equal_accuracy(folder, rows):
 
 
 def compared(rows, row, method, other, value, curve=front):
-    """Differences by seed over the ratios to which both have a run within 10 % for every seed."""
-    seeds = seeds_of(rows, row)
-    by_ratio = {}
+    """Ratios to which both have a run of any seed within 10 %, and each seed's mean difference."""
+    by_seed = {seed: {} for seed in seeds_of(rows, row)}
     for ratio in (base * decade for base in R40 for decade in (1, 10, 100)):
-        differences = []
-        for seed in seeds:
+        for seed, differences in by_seed.items():
             read = []
             for name in (method, other):
                 own = where(rows, **task_of(row), method=name, seed=seed)
                 size = float(own[0]["size_fp32_bytes"]) / ratio
                 read.append(along(own, size, value, curve, 0.1))
-            if None in read:
-                break
-            differences.append(read[0] - read[1])
-        if len(differences) == len(seeds):
-            by_ratio[ratio] = differences
-    ratios = sorted(by_ratio)
-    return ratios, [
-        statistics.fmean(by_ratio[ratio][place] for ratio in ratios)
-        for place in range(len(seeds) if ratios else 0)
-    ]
+            if None not in read:
+                differences[ratio] = read[0] - read[1]
+    ratios = sorted(set().union(*by_seed.values()))
+    return ratios, [statistics.fmean(own.values()) for own in by_seed.values() if own]
 
 
 def paired_points(rows, row, method, other, value):
