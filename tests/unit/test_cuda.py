@@ -90,7 +90,7 @@ def test_references_are_those_of_the_cpu(jobs, tmp_path):
     on_cpu.run("pretrain")
     shutil.copy(jobs[chain].folder / "model.pt", on_cpu.folder)
     on_cpu.run("reference")
-    here, there = (load_reference(each.folder / "reference") for each in (on_cpu, jobs[chain]))
+    here, there = (load_reference(each.folder / "reference.npz") for each in (on_cpu, jobs[chain]))
     assert torch.allclose(here.logits, there.logits, rtol=1e-3, atol=1e-4)
     for name, maps in here.maps.items():
         assert torch.allclose(
