@@ -15,6 +15,7 @@ from pipeline.jobs.job import leave_receipt, open_log, places_of
 from ecqx.seeding import derive_seed, generator
 from ecqx.tasks import data, models
 from ecqx.tasks.own_model import given
+from ecqx.tasks.plain import plain
 from ecqx.tasks.pretrain import pretrain
 from ecqx.tasks.runtime import device_name
 from ecqx.tasks.task import Budget, Task
@@ -50,7 +51,7 @@ def main(snakemake) -> None:
 
     folder = places.pretrained(dataset_name, model_name, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(trained.model.state_dict(), folder / "model.pt")
+    torch.save(plain(trained.model).state_dict(), folder / "model.pt")
     record = {
         "dataset": dataset_name,
         "model": model_name,

@@ -19,7 +19,7 @@ def main(snakemake) -> None:
     evaluation = settings["evaluation"]
     folder = places.pretrained(dataset_name, model_name, seed)
     dataset = data.load(places.data(dataset_name))
-    model = models.get(model_name).build(dataset.input_shape, len(dataset.classes)).eval()
+    model = models.network(model_name, dataset.input_shape, len(dataset.classes))
     model.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
     # the pairs that the reference explains
     subset_seed = derive_seed("evaluation_subset", dataset_name)

@@ -58,12 +58,11 @@ def main(snakemake) -> None:
     dataset = data.load(places.data(dataset_name))
     test = dataset.test
     _, score = objective(dataset)
-    build = models.get(model_name).build
 
     def network(trained: int | None = None) -> torch.nn.Module:
         """That of a seed, or one that was never trained."""
         with global_seed(generator("anchors", dataset_name, model_name, "random", seed)):
-            model = build(dataset.input_shape, len(dataset.classes)).eval()
+            model = models.network(model_name, dataset.input_shape, len(dataset.classes))
         if trained is not None:
             path = places.pretrained(dataset_name, model_name, trained) / "model.pt"
             model.load_state_dict(torch.load(path, weights_only=True))

@@ -25,9 +25,12 @@ A network whose training starts from weights learnt elsewhere has two functions 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecqx.tasks.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _REGISTRY = Registry(__name__, Path(__file__).parent)
 
@@ -45,6 +48,17 @@ def get(name: str) -> Any:
     ValueError : there is none; the known names are listed.
     """
     return _REGISTRY.get(name)
+
+
+def network(name: str, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    """An untrained network of a model as all but its training take it.
+
+    In evaluation mode, with plain weights, see :mod:`ecqx.tasks.plain`; so is what is stored of a
+    trained one.
+    """
+    from ecqx.tasks.plain import plain  # torch is not needed to list the names
+
+    return plain(get(name).build(input_shape, n_classes))
 
 
 def register(name: str, entry: Any) -> None:
