@@ -94,7 +94,7 @@ def runs(
                 outcome = compress_point(method_class, params, model, task, parts)
                 if outcome.status != "ok":
                     raise RuntimeError(f"{method}, seeds {seeds}: {outcome.reason}")
-                decoded = build(dataset.input_shape, len(dataset.classes)).eval()
+                decoded = models.network(names[1], dataset.input_shape, len(dataset.classes))
                 bitstream.load(decoded, bitstream.decode(outcome.artefact))
                 found = evaluate_network(decoded, test, reference, [EXPLAINER], score, ["pearson"])
                 alike = pearson(found["maps"][EXPLAINER], reference.maps[EXPLAINER])

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ecqx.attribution.weight_relevance import weight_relevance
-from ecqx.compression.artefact.size import weights
+from ecqx.compression.contract import quantizable
 from ecqx.evaluation.maps import average_ranks
 from ecqx.tasks.task import device_of, samples_at_once
 
@@ -70,10 +70,10 @@ def relevance_rows(model: nn.Module, relevance: dict[str, Tensor]) -> list[dict]
         everywhere, `relevance_share` if there is no relevance at all.
     """
     rows = []
-    for position, (name, tensor) in enumerate(weights(model.state_dict()).items()):
+    for position, (name, tensor) in enumerate(quantizable(model).items()):
         if name not in relevance:
             continue
-        size = tensor.cpu().abs().flatten()
+        size = tensor.detach().cpu().abs().flatten()
         found = relevance[name].cpu().abs().flatten().double()
         groups = found[size.argsort(stable=True)].tensor_split(_GROUPS)
         rows += [

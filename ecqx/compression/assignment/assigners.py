@@ -106,7 +106,7 @@ class Nearest(Assigner):
         self, weights: Mapping[str, Tensor], *, levels: int, step_rule: str = "percentile"
     ) -> None:
         self.grids = {
-            name: fit_grid(weight, levels=levels, step_rule=step_rule)
+            name: fit_grid(weight, levels=levels, step_rule=step_rule).coded()
             for name, weight in weights.items()
         }
 
@@ -124,7 +124,9 @@ class EntropyConstrained(Assigner):
     """
 
     def __init__(self, weights: Mapping[str, Tensor], *, levels: int, lam: float) -> None:
-        self.grids = {name: fit_grid(weight, levels=levels) for name, weight in weights.items()}
+        self.grids = {
+            name: fit_grid(weight, levels=levels).coded() for name, weight in weights.items()
+        }
         tensors = self._placed(weights)
         largest = max((len(placed.weight) for placed in tensors), default=1)
         scale = [tensor_scale(len(placed.weight), largest) for placed in tensors]

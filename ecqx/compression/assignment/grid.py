@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ecqx.compression.artefact import codec
 from ecqx.compression.assignment.least_squares import least_squares_step
 from ecqx.compression.contract import check_choice, check_range
 
@@ -39,6 +40,10 @@ class Grid:
     def levels(self) -> Tensor:
         """float64 Tensor, shape (n_levels,), increasing: ``step * codes``."""
         return self.codes().to(torch.float64) * self.step
+
+    def coded(self) -> Grid:
+        """The same codes with the step that the bitstream has for them, at most 0.4 % off."""
+        return Grid(codec.step_of(codec.nearest_qp(self.step)), self.low, self.high)
 
     def nearest(self, weight: Tensor) -> Tensor:
         """Code of the nearest level, int32, shape of ``weight``; ties go to the even code.
