@@ -1,8 +1,9 @@
-"""What an operating point may change of its task's budget, beside the parameters of its method.
+"""What an operating point may ask for beside the parameters of its method.
 
-Two names are reserved in the points of every method: ``learning_rate``, of the first step, and
-``epochs_factor``, by which the epochs of the task are multiplied. They serve to tune all methods
-alike and to give one method the time that another takes.
+Three names are reserved in the points of every method: ``learning_rate``, of the first step, and
+``epochs_factor``, by which the epochs of the task are multiplied, serve to tune all methods alike
+and to give one method the time that another takes. ``refine: scales`` spends a quarter of the
+epochs on scales, shifts and biases, see :mod:`ecqx.compression.refinement`.
 """
 
 from __future__ import annotations
@@ -13,36 +14,59 @@ from typing import Any
 
 from ecqx.tasks.task import Task
 
+REFINEMENTS = ("scales",)
 # name -> how tables and figures treat it: kind, label of an axis, words in the name of a variant
 OVERRIDES = {
     "learning_rate": ("float", "learning rate", "learning rate {}"),
     "epochs_factor": ("int", "epochs of the budget, times", "{} times the epochs"),
+    "refine": ("str", "refinement", "{} refined"),
 }
 
 
 def split(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The parameters of a point: those of its method, and what it changes of the budget."""
+    """The parameters of a point: those of its method, and what else it asks for."""
     own = {name: value for name, value in params.items() if name not in OVERRIDES}
     return own, {name: value for name, value in params.items() if name in OVERRIDES}
 
 
-def spending(task: Task, overrides: Mapping[str, Any]) -> Task:
-    """The task with the budget that the overrides leave.
+def check(overrides: Mapping[str, Any]) -> None:
+    """``ValueError`` that names key, value and expectation, unless a budget can have them."""
+    factor = overrides.get("epochs_factor", 1)
+    if type(factor) is not int or factor < 1:
+        raise ValueError(f"epochs_factor: {factor!r}, expected an integer of at least 1")
+    rate = overrides.get("learning_rate", 1.0)
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
+        raise ValueError(f"learning_rate: {rate!r}, expected a number above 0")
+    refine = overrides.get("refine", REFINEMENTS[0])
+    if refine not in REFINEMENTS:
+        raise ValueError(f"refine: {refine!r}, expected {' or '.join(REFINEMENTS)}")
+
+
+def spending(task: Task, overrides: Mapping[str, Any]) -> tuple[Task, Task | None]:
+    """The task with the budget that a method has, and the one that the refinement has, if any.
+
+    Together they have the epochs of the task, times the factor.
 
     Raises
     ------
     ValueError : a value that a budget cannot have.
     """
-    factor = overrides.get("epochs_factor", 1)
-    if type(factor) is not int or factor < 1:
-        raise ValueError(f"epochs_factor: {factor!r}, expected an integer of at least 1")
-    rate = overrides.get("learning_rate", task.budget.learning_rate)
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
-        raise ValueError(f"learning_rate: {rate!r}, expected a number above 0")
-    budget = dataclasses.replace(
-        task.budget, epochs=factor * task.budget.epochs, learning_rate=float(rate)
+    check(overrides)
+    epochs = overrides.get("epochs_factor", 1) * task.budget.epochs
+    rate = float(overrides.get("learning_rate", task.budget.learning_rate))
+    refining = max(1, epochs // 4) if "refine" in overrides else 0
+    if refining == epochs:
+        raise ValueError(
+            f"refine: {overrides['refine']}: takes one of {epochs} epochs and leaves none to the "
+            "method, expected a budget of two or more"
+        )
+    method, refinement = (
+        dataclasses.replace(
+            task, budget=dataclasses.replace(task.budget, epochs=n, learning_rate=rate)
+        )
+        for n in (epochs - refining, refining or epochs)
     )
-    return dataclasses.replace(task, budget=budget)
+    return method, refinement if refining else None
 
 
 def describe(params: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -20,9 +20,9 @@ ANCHORS = ("identical", "retrained", "random")
 STATUSES = ("ok", "diverged", "failed", "skipped")
 LOST = STATUSES[1:]
 PARAMETER_PREFIX = "p_"
-# The parameters that every method has: what a point changes of the budget of its task. Without a
-# value, the task's own. See ecqx.compression.budgeting.
-OVERRIDES = ("learning_rate", "epochs_factor")
+# The parameters that every method has: what a point changes of the budget of its task, and whether
+# it is refined. Without a value, the task's own, and not. See ecqx.compression.budgeting.
+OVERRIDES = ("learning_rate", "epochs_factor", "refine")
 LEAST_RANKED_TASKS = 4  # with fewer, ranks over tasks say nothing
 
 # The tables that the workflow collects, by the names of their files.
@@ -48,6 +48,7 @@ TABLES = {
     "comparisons": "Methods at equal size, exploratory",
     "hypervolume": "Dominated volume",
     "costs": "Costs of compression",
+    "parts": "Bytes by part",
     "tuning": "Learning rates",
     "matching": "Localisation with and without attribution matching",
     "closeness": "Attributions at equal size",

@@ -67,11 +67,30 @@ def test_a_method_without_training_says_that_nothing_changes(small):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("epochs_factor", 0), ("epochs_factor", 1.5), ("epochs_factor", True),
-     ("learning_rate", 0.0), ("learning_rate", "fast"), ("learning_rate", True)],
+     ("learning_rate", 0.0), ("learning_rate", "fast"), ("learning_rate", True),
+     ("refine", "steps"), ("refine", True)],
 )  # fmt: skip
 def test_other_values_are_refused(small, name, value):
     with pytest.raises(ValueError, match=f"{name}: {value!r}, expected"):
         budgeting.spending(small[1], {name: value})
+
+
+@pytest.mark.parametrize(
+    ("epochs", "overrides", "expected"),
+    [(2, {}, (2, None)), (2, {"refine": "scales"}, (1, 1)), (10, {"refine": "scales"}, (8, 2)),
+     (3, {"refine": "scales", "epochs_factor": 4}, (9, 3))],
+)  # fmt: skip
+def test_refinement_is_in_the_budget(small, epochs, overrides, expected):
+    budget = dataclasses.replace(small[1].budget, epochs=epochs)
+    task = dataclasses.replace(small[1], budget=budget)
+    method, refinement = budgeting.spending(task, overrides)
+    assert (method.budget.epochs, refinement and refinement.budget.epochs) == expected
+
+
+def test_one_epoch_cannot_be_shared(small):
+    task = dataclasses.replace(small[1], budget=dataclasses.replace(small[1].budget, epochs=1))
+    with pytest.raises(ValueError, match="refine: scales: takes one of 1 epochs and leaves none"):
+        budgeting.spending(task, {"refine": "scales"})
 
 
 def test_what_tables_make_of_it():
