@@ -4,7 +4,7 @@ Source: paper, venue, equations. Deviations: what differs here from the paper, a
 
 To add a method, copy this file to ``baselines/<name>.py``, fill it in as
 :class:`ecqx.compression.contract.Method` says, check it with
-``python -m ecqx.checks baselines/<name>.py``, and add its grid and name to the configuration.
+``python -m ecqx check baselines/<name>.py``, and add its grid and name to the configuration.
 As it stands it is a working method: ternary weights by a magnitude threshold [li2016ternary].
 """
 

@@ -9,12 +9,12 @@ what it needs to know of a network), ``ecqx.tasks`` (data sets, models, full-pre
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str):
-    # The one call of the library, without the cost of torch where only the name ecqx is needed.
+    # The calls of the library, without the cost of torch where only the name ecqx is needed.
     # By name: an import statement here would make the whole library a part of every script.
-    if name == "compress":
-        return importlib.import_module("ecqx.compression.api").compress
+    if name in ("compress", "decode", "load"):
+        return getattr(importlib.import_module("ecqx.compression.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

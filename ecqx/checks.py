@@ -1,16 +1,14 @@
 """The contract of a compression method (:class:`ecqx.compression.contract.Method`), as checks.
 
-``python -m ecqx.checks baselines/mine.py`` runs all of them on a small network and data set.
+``python -m ecqx check baselines/mine.py`` runs all of them on a small network and data set.
 Each check is a function ``check(method, model, task)`` that returns nothing or raises
 :class:`ContractError`, saying what was expected.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import dataclasses
-import json
 import sys
 import typing
 from collections.abc import Callable, Iterator
@@ -20,7 +18,7 @@ from typing import Any
 import torch
 
 from ecqx.compression import budgeting
-from ecqx.compression.artefact import bitstream
+from ecqx.compression.artefact import bitstream, codec
 from ecqx.compression.contract import (
     ROLES,
     CodecQuantized,
@@ -138,13 +136,15 @@ def check_result(method: Method, model: torch.nn.Module, task: Task) -> None:
 def check_decodes(method: Method, model: torch.nn.Module, task: Task) -> None:
     """The bitstream decodes to exactly the weights, and to a network that predicts."""
     result = _compress(method, model, task)
-    decoded = bitstream.decode(bitstream.encode(result.tensors))
+    try:
+        decoded = bitstream.decode(bitstream.encode(result.tensors, model))
+    except ValueError as error:
+        raise ContractError(f"does not fit into a bitstream: {error}") from error
     for name, entry in result.tensors.items():
         if isinstance(entry, Quantized):
-            _require(
-                torch.equal(decoded[name], entry.dequantize()),
-                f"{name} decodes to other weights (is the step a float32 number?)",
-            )
+            step = codec.step_of(codec.nearest_qp(entry.step))
+            expected = Quantized(entry.codes, step).dequantize()
+            _require(torch.equal(decoded[name], expected), f"{name} decodes to other weights")
     rebuilt = bitstream.load(copy.deepcopy(model), decoded)
     logits = predict(rebuilt, task.validation.x)
     _require(bool(logits.isfinite().all()), "the decoded network's outputs are not finite")
@@ -185,7 +185,7 @@ def check_reproducible(method: Method, model: torch.nn.Module, task: Task) -> No
     streams = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        streams.append(bitstream.encode(_compress(method, model, task).tensors))
+        streams.append(bitstream.encode(_compress(method, model, task).tensors, model))
     _require(streams[0] == streams[1], "two runs with the same rng give different bitstreams")
 
 
@@ -304,6 +304,7 @@ def grid_problems(folder: Path, grids: dict[str, list[dict[str, Any]]]) -> list[
             ]
             try:
                 make_method(method, own)
+                budgeting.check(overrides)
             except ValueError as error:
                 problems.append(f"grids.{name}: {error}")
             except Exception as error:
@@ -311,26 +312,12 @@ def grid_problems(folder: Path, grids: dict[str, list[dict[str, Any]]]) -> list[
     return list(dict.fromkeys(problems))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Check baseline files, or, for a workflow, the grids of a configuration."""
-    parser = argparse.ArgumentParser(prog="python -m ecqx.checks", description=__doc__)
-    parser.add_argument("files", nargs="*", type=Path, help="baseline files to check")
-    parser.add_argument("--baselines", type=Path, help="folder of baseline files")
-    parser.add_argument("--grids", help="JSON {method: [points]}, or - for standard input")
-    options = parser.parse_args(arguments)
-    if options.grids is not None:
-        if options.baselines is None:
-            parser.error("--grids needs --baselines")
-        text = sys.stdin.read() if options.grids == "-" else options.grids
-        problems = grid_problems(options.baselines, json.loads(text))
-        print("\n".join(problems), end="\n" if problems else "")
-        return 1 if problems else 0
-    if not options.files:
-        parser.error("name at least one baseline file")
+def check_files(files: list[Path]) -> int:
+    """Run all checks on baseline files and print a line for each; 1 if one fails, else 0."""
     torch.set_num_threads(1)
     model, task = example()
     failed = False
-    for path in options.files:
+    for path in files:
         try:
             method = load_method(path)()
         except ValueError as error:
@@ -346,8 +333,4 @@ def main(arguments: list[str] | None = None) -> int:
                 failed = True
             else:
                 print(f"ok      {path}  {name}")
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return int(failed)

@@ -1,51 +1,74 @@
-"""ECQx on a network of one's own, in one call."""
+"""Compression of a network of one's own, in one call, and what comes of it."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
+from ecqx.compression import methods
 from ecqx.compression.artefact import bitstream, size
-from ecqx.compression.methods.ecqx import ECQx
+from ecqx.compression.contract import Method, quantizable
+from ecqx.compression.loading import load_method
 from ecqx.compression.run import compress_point
 from ecqx.seeding import derive_seed
 from ecqx.tasks.data import Split
+from ecqx.tasks.plain import plain
 from ecqx.tasks.scores import accuracy_score, mean_average_precision, multilabel_loss
 from ecqx.tasks.task import Budget, Task, device_of, predict
 
+Samples = Split | tuple | Dataset | DataLoader
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class CompressedModel:
     """A network and the bitstream it was decoded from.
 
     Attributes
     ----------
     model : the network with the decoded weights, in evaluation mode
-    artefact : the bitstream; ``ecqx.compression.artefact.bitstream.decode`` reads it
+    artefact : the bitstream, which :func:`decode` and :func:`load` read
+    method : what compressed it
+    params : its hyper-parameters, defaults included
     compression_ratio : 4 bytes for every parameter and buffer, over the bitstream's bytes
-    sparsity : share of zeros among the weights of two or more dimensions
-    history : a dict per epoch of training
-    epoch : the epoch chosen on validation, from 1
+    sparsity : share of zeros among the quantized weights
+    history : a dict per epoch of training; empty without training
+    epoch : the epoch chosen on validation, from 1; None without training
     """
 
     model: torch.nn.Module
     artefact: bytes
+    method: str
+    params: dict[str, Any]
     compression_ratio: float
     sparsity: float
     history: list[dict[str, float]]
-    epoch: int
+    epoch: int | None
+
+    def save(self, path: str | Path) -> None:
+        """Write the bitstream to a file."""
+        Path(path).write_bytes(self.artefact)
+
+    def __repr__(self) -> str:
+        epoch = "" if self.epoch is None else f", epoch {self.epoch} of {len(self.history)}"
+        return (
+            f"CompressedModel({self.method}, {len(self.artefact):,} bytes, "
+            f"{self.compression_ratio:.1f} times smaller, {self.sparsity:.0%} zeros{epoch})"
+        )
 
 
 def compress(
     model: torch.nn.Module,
-    train: tuple[Tensor, Tensor],
-    validation: tuple[Tensor, Tensor],
+    train: Samples,
+    validation: Samples,
     *,
+    method: str | Path | type[Method] = "ecqx",
     epochs: int = 20,
     learning_rate: float = 1e-4,
     batch_size: int = 64,
@@ -55,31 +78,36 @@ def compress(
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     **options: Any,
 ) -> CompressedModel:
-    """Compress a trained network with ECQx; the network itself stays as it is.
+    """Compress a trained network; the network itself stays as it is.
 
     Parameters
     ----------
-    model : trained classifier: inputs (n, C, H, W) to logits (n, classes). Its layers need LRP
-        rules (linear and convolutional layers, batch norm, rectifiers, pooling; residual sums as
-        ``zennit.layer.Sum``, but for torchvision's ResNets, which are taken as they are), unless
+    model : trained classifier: inputs (n, ...) to logits (n, classes). For ``ecqx`` its layers need
+        LRP rules (linear and convolutional layers, batch norm, rectifiers, pooling; residual sums
+        as ``zennit.layer.Sum``, but for torchvision's ResNets, which are taken as they are), unless
         ``relevance`` is one that needs none.
-    train, validation : inputs (n, C, H, W) float32 and labels: classes (n,) int64, or for several
-        labels a sample (n, classes) bool. The epoch is chosen on validation. Keep test data out of
-        both.
-    epochs, learning_rate, batch_size : Adam with cosine annealing
+    train, validation : inputs of floating point, shape (n, ...), and labels: classes (n,) of
+        integers, or for several labels a sample (n, classes) of truth values; as a pair of tensors
+        or NumPy arrays, or as a Dataset or DataLoader of such pairs, which is gone through once.
+        The epoch is chosen on validation. Keep test data out of both.
+    method : name of a method (:data:`ecqx.compression.methods.NAMES`), path of a file with a class
+        ``Method``, or such a class
+    epochs, learning_rate, batch_size : Adam with cosine annealing; without meaning for methods that
+        do not train
     seed : of all randomness
     loss : (logits, labels) -> scalar; score : (logits, labels) -> float, higher is better. By
         default cross entropy and accuracy; with several labels binary cross entropy and mean
         average precision.
     augment : random variations of a batch, drawn from the generator alone
-    **options : hyper-parameters of :class:`ecqx.compression.methods.ecqx.ECQx`: ``bits``, ``lam``,
-        ``p``, ``relevance`` ...
+    **options : hyper-parameters of the method, of ECQx for example ``levels``, ``lam``, ``p``,
+        ``relevance``, see :class:`ecqx.compression.methods.ecqx.ECQx`; ``bits=b`` stands for 2^b
+        levels
 
     Raises
     ------
-    ValueError : an option that is unknown or out of range, data of the wrong form or that do not
-        fit the model, weights that are not float32, a buffer that the bitstream cannot carry, or a
-        layer without an LRP rule; the message names it.
+    ValueError : an unknown method, an option that is unknown or out of range, data of the wrong
+        form or that do not fit the model, weights that are not float32, state that a bitstream
+        cannot carry, or a layer without an LRP rule; the message names it.
     RuntimeError : training diverged.
 
     Examples
@@ -93,15 +121,19 @@ def compress(
     ...     torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 3)
     ... )
     >>> result = ecqx.compress(
-    ...     network, (x[:64], y[:64]), (x[64:], y[64:]), bits=4, lam=0.3, epochs=2
+    ...     network, (x[:64], y[:64]), (x[64:], y[64:]), method="ecq", bits=4, lam=0.3, epochs=2
     ... )
     >>> result.compression_ratio > 4
     True
-    >>> decoded = ecqx.compression.artefact.bitstream.decode(result.artefact)
+    >>> decoded = ecqx.decode(result.artefact)
     >>> torch.equal(decoded["1.weight"], result.model[1].weight)
     True
+    >>> again = ecqx.load(result.artefact, network)
+    >>> torch.equal(again(x), result.model(x))
+    True
     """
-    splits = [Split(*train), Split(*validation)]
+    name, method_class = _method(method)
+    splits = [_split("train", train), _split("validation", validation)]
     classes = _outputs(model, *splits)
     usual = (multilabel_loss, mean_average_precision)
     if not splits[0].multilabel:
@@ -117,20 +149,110 @@ def compress(
         order_seed=derive_seed("order", seed),
     )
     task = task.to(device_of(model, splits[0].x.device))
-    outcome = compress_point(ECQx, options, model, task, ("compress", seed))
+    outcome = compress_point(method_class, options, model, task, ("compress", seed))
     if outcome.status == "skipped":
         raise ValueError(outcome.reason)
     if outcome.status != "ok":
         raise RuntimeError(f"compression {outcome.status}: {outcome.reason}")
-    state = bitstream.decode(outcome.artefact)
+    decoded = load(outcome.artefact, model)
     return CompressedModel(
-        model=bitstream.load(copy.deepcopy(model), state).eval(),
+        model=decoded,
         artefact=outcome.artefact,
-        compression_ratio=size.full_precision_bytes(model) / len(outcome.artefact),
-        sparsity=size.sparsity(state),
+        method=name,
+        params=outcome.params,
+        compression_ratio=size.full_precision_bytes(decoded) / len(outcome.artefact),
+        sparsity=size.sparsity(quantizable(decoded)),
         history=outcome.history,
         epoch=outcome.epoch,
     )
+
+
+def decode(artefact: bytes | str | Path) -> dict[str, Tensor]:
+    """State dict of a compressed network, without the network at hand.
+
+    Parameters
+    ----------
+    artefact : a bitstream, or the path of a file that holds one
+
+    Raises
+    ------
+    ValueError : it is damaged or none of this kind; a path is named.
+    OSError : the file cannot be read.
+    """
+    content, where = read(artefact)
+    try:
+        return bitstream.decode(content)
+    except ValueError as error:
+        raise ValueError(f"{where}{error}") from error
+
+
+def load(artefact: bytes | str | Path, network: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a network with the weights of an artefact, in evaluation mode.
+
+    Parameters
+    ----------
+    artefact : as for :func:`decode`
+    network : of the architecture that was compressed; its own weights do not matter
+
+    Raises
+    ------
+    ValueError : as :func:`decode`, or the network is another.
+    OSError : the file cannot be read.
+    """
+    return bitstream.load(plain(network), decode(artefact))
+
+
+def read(artefact: bytes | str | Path) -> tuple[bytes, str]:
+    """The bytes of an artefact, and for messages where they are from."""
+    if isinstance(artefact, bytes | bytearray):
+        return bytes(artefact), ""
+    return Path(artefact).read_bytes(), f"{artefact}: "
+
+
+def _method(method: str | Path | type[Method]) -> tuple[str, type[Method]]:
+    if isinstance(method, type):
+        return method.__name__, method
+    if isinstance(method, Path) or str(method).endswith(".py"):
+        return Path(method).stem, load_method(Path(method))
+    return method, methods.get(method)
+
+
+def _split(name: str, data: Samples) -> Split:
+    """The samples of ``train`` or ``validation`` as tensors."""
+    if isinstance(data, Split):
+        return data
+    if isinstance(data, DataLoader):
+        batches = list(data)
+        join = torch.cat
+    elif isinstance(data, Dataset) and hasattr(data, "__len__"):
+        batches = [data[i] for i in range(len(data))]
+        join = torch.stack
+    else:
+        batches, join = [data], None
+    if not batches or not all(isinstance(b, tuple | list) and len(b) == 2 for b in batches):
+        raise ValueError(
+            f"{name}: got {type(data).__name__}, expected a pair of inputs and labels (tensors or "
+            "NumPy arrays), or a Dataset or DataLoader of such pairs"
+        )
+    parts = []
+    for part, of in zip(zip(*batches, strict=True), ("inputs", "labels"), strict=True):
+        known = (Tensor, np.ndarray) if join is None else (Tensor, np.ndarray, np.number, int)
+        for one in part:
+            if not isinstance(one, known):
+                raise ValueError(
+                    f"{name}: {of} are {type(one).__name__}, expected a tensor or NumPy array"
+                )
+        tensors = [torch.as_tensor(one) for one in part]
+        parts.append(tensors[0] if join is None else join(tensors))
+    x, y = parts
+    if not x.is_floating_point():
+        raise ValueError(f"{name}: inputs are {x.dtype}, expected floating point")
+    if not (y.dtype == torch.bool or y.is_floating_point() or y.is_complex()):
+        y = y.to(torch.int64)
+    try:
+        return Split(x.to(torch.float32), y)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _outputs(model: torch.nn.Module, train: Split, validation: Split) -> int:
@@ -143,10 +265,26 @@ def _outputs(model: torch.nn.Module, train: Split, validation: Split) -> int:
             f"train, validation: got {len(train)} and {len(validation)} samples, "
             "expected at least 2 and 1"
         )
-    outputs = predict(model, train.x[:1]).shape[1]
+    try:
+        logits = predict(model, train.x[:1])
+    # whatever the user's code raises, one line of it is enough for the user
+    except Exception as error:
+        cause = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"model: cannot take inputs of shape {tuple(train.x[:1].shape)}: {cause}"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(f"model: its output is {found}, expected logits (n, classes)")
+    outputs = logits.shape[1]
     for name, split in (("train", train), ("validation", validation)):
         if split.multilabel != train.multilabel:
             raise ValueError(f"{name}: labels differ in kind from those of train")
+        if split.x.shape[1:] != train.x.shape[1:]:
+            raise ValueError(
+                f"{name}: inputs have shape {tuple(split.x.shape[1:])}, "
+                f"those of train {tuple(train.x.shape[1:])}"
+            )
         if split.multilabel and split.y.shape[1] != outputs:
             raise ValueError(f"{name}: {split.y.shape[1]} classes, the model has {outputs} outputs")
         if not split.multilabel and not 0 <= int(split.y.min()) <= int(split.y.max()) < outputs:

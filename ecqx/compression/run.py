@@ -29,8 +29,14 @@ from ecqx.compression.contract import (
     quantizable,
 )
 from ecqx.compression.peak_memory import PeakMemory
+from ecqx.compression.refinement import refine_scales
 from ecqx.seeding import generator, global_seed
-from ecqx.tasks.task import Task
+from ecqx.tasks.plain import plain
+from ecqx.tasks.task import Task, predict
+
+# How far the logits of a decoded network may be from those of the compressed one, in parts of
+# their spread, both as root mean squares.
+LARGEST_ERROR = 0.1
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,10 @@ def compress_point(
     Parameters
     ----------
     method_class : class ``Method`` of a baseline file
-    params : hyper-parameters of the point, by name, and what it changes of the budget, see
+    params : hyper-parameters of the point, by name, and what else it asks for, see
         :mod:`ecqx.compression.budgeting`
-    model : full-precision network; it stays as it is
+    model : full-precision network; it stays as it is. Its weights are taken as plain parameters,
+        see :mod:`ecqx.tasks.plain`
     seed_parts : what the method's own draws derive from, see :mod:`ecqx.seeding`; order and
         augmentation of the data, and what layers draw, derive from ``task.order_seed``
 
@@ -146,16 +153,16 @@ def _compress(
     progress: _Progress,
 ) -> Outcome:
     own, overrides = budgeting.split(params)
-    task = budgeting.spending(task, overrides)
+    task, refining = budgeting.spending(task, overrides)
     method = make_method(method_class, own)
+    model = plain(model)
     progress.params = dataclasses.asdict(method) | overrides
     reason = method.skip(copy.deepcopy(model), task) if hasattr(method, "skip") else None
     check_reason(reason)
     if reason is not None:
         return Outcome("skipped", reason, b"", progress.params, [], None, *progress.spent)
     # What no method alters has to fit into the bitstream: better known before than after training.
-    own = quantizable(model)
-    bitstream.encode({k: v for k, v in model.state_dict().items() if k not in own})
+    _encode_unquantized(model)
     compressed, diverged = None, ""
     rng = generator(*seed_parts)
     memory = PeakMemory(task.device)
@@ -166,6 +173,9 @@ def _compress(
         # from depending on which points ran before it in the same process.
         with global_seed(generator("global", *seed_parts)):
             compressed = method.compress(copy.deepcopy(model), task, rng)
+        if refining is not None and isinstance(compressed, Compressed):
+            check_complete(compressed, model)
+            compressed = refine_scales(compressed, model, refining, task.budget.epochs + 1)
         history = getattr(compressed, "history", [])
     except Diverged as error:
         diverged, history = str(error) or "no reason given", error.history
@@ -184,8 +194,55 @@ def _compress(
         diverged = _not_finite(compressed)
     if diverged:
         return Outcome("diverged", diverged, b"", progress.params, history, None, *progress.spent)
-    artefact = bitstream.encode(compressed.tensors)
+    artefact = bitstream.encode(compressed.tensors, model)
+    _check_decoded(compressed, artefact, model, task)
     return Outcome("ok", "", artefact, progress.params, history, compressed.epoch, *progress.spent)
+
+
+def _encode_unquantized(model: torch.nn.Module) -> None:
+    """``ValueError`` if the network has state that no bitstream can carry, whatever its weights."""
+    state = model.state_dict(keep_vars=True)
+    weights = {id(weight) for weight in quantizable(model).values()}
+    bitstream.encode(
+        {
+            name: Quantized(torch.zeros_like(tensor, dtype=torch.int32), 1.0)
+            if id(tensor) in weights
+            else tensor
+            for name, tensor in state.items()
+        },
+        model,
+    )
+
+
+def _check_decoded(
+    compressed: Compressed, artefact: bytes, model: torch.nn.Module, task: Task
+) -> None:
+    """``ValueError`` unless the artefact decodes to the network that the method returned.
+
+    Told by the logits of validation data: vectors are rounded and steps are those of the codec's
+    grid, which moves them a little.
+    """
+    decoded = bitstream.decode(artefact)
+    returned = {
+        name: entry.dequantize()
+        if isinstance(entry, Quantized)
+        else decoded[name] if isinstance(entry, CodecQuantized) else entry
+        for name, entry in compressed.tensors.items()
+    }  # fmt: skip
+    logits = []
+    for state in (returned, decoded):
+        network = copy.deepcopy(model)
+        network.load_state_dict(state)
+        logits.append(predict(network, task.validation.x).double())
+    own, found = logits
+    error, spread = (float(x.square().mean().sqrt()) for x in (found - own, own - own.mean()))
+    if not error <= LARGEST_ERROR * spread:
+        scores = [task.score(each.float(), task.validation.y) for each in logits]
+        raise ValueError(
+            "the bitstream decodes to another network than was compressed: on validation data "
+            f"logits are off by {error:.3g} where they spread by {spread:.3g}, the score is "
+            f"{scores[1]:.4f} instead of {scores[0]:.4f}"
+        )
 
 
 def _not_finite(compressed: Compressed) -> str:

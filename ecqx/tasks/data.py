@@ -18,7 +18,8 @@ class Split:
 
     Parameters
     ----------
-    x : float32 Tensor, shape (n, C, H, W); inputs, as the models take them.
+    x : float32 Tensor, shape (n, C, H, W), or any other of two or more dimensions, of which the
+        first counts samples; inputs, as the models take them.
     y : int64 Tensor, shape (n,), or bool Tensor, shape (n, n_classes); class indices; or, of
         multi-label data, which classes each sample has.
     mask : bool Tensor or uint8 Tensor, shape (n, H, W), optional; ground truth for localisation.
@@ -35,14 +36,14 @@ class Split:
     mask: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.x.ndim != 4 or self.x.dtype != torch.float32:
+        if self.x.ndim < 2 or self.x.dtype != torch.float32:
             raise ValueError(
-                f"x is {self.x.dtype} of shape {tuple(self.x.shape)}, expected float32 (n, C, H, W)"
+                f"x is {self.x.dtype} of shape {tuple(self.x.shape)}, expected float32 (n, ...)"
             )
         # the extremes are NaN if any value is, and need no mask as large as x
         if self.x.numel() and not all(bool(end.isfinite()) for end in self.x.aminmax()):
             raise ValueError("x holds values that are not finite")
-        n, _, height, width = self.x.shape
+        n = len(self.x)
         # two dimensions mean multi-label
         expected = torch.bool if self.multilabel else torch.int64
         if self.y.ndim not in (1, 2) or len(self.y) != n or self.y.dtype != expected:
@@ -53,6 +54,7 @@ class Split:
         if self.mask is None:
             return
         allowed = (torch.uint8,) if self.multilabel else (torch.bool, torch.uint8)
+        height, width = self.x.shape[-2:]
         if tuple(self.mask.shape) != (n, height, width) or self.mask.dtype not in allowed:
             kinds = " or ".join(str(kind).removeprefix("torch.") for kind in allowed)
             raise ValueError(
@@ -126,6 +128,8 @@ class Dataset:
         for split_name in _SPLITS:
             split = getattr(self, split_name)
             where = f"{self.name}: the {split_name} split"
+            if split.x.ndim != 4:
+                raise ValueError(f"{where} has inputs of {split.x.ndim - 1} dimensions, expected 3")
             if len(split) == 0:
                 raise ValueError(f"{where} is empty")
             if split.x.shape[1:] != self.train.x.shape[1:]:

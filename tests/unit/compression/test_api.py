@@ -1,10 +1,13 @@
+import copy
 import doctest
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import ecqx
-from ecqx.compression import api
+from ecqx.compression import api, methods
+from ecqx.compression.methods.nncodec import NNCodec
 from ecqx.tasks.task import predict
 
 
@@ -23,13 +26,121 @@ def test_a_network_of_ones_own(small_cnn, small_task):
     assert all(torch.equal(before[k], v) for k, v in small_cnn.state_dict().items())
     logits = predict(result.model, small_task.validation.x)
     chosen = result.history[result.epoch - 1]["validation_score"]
-    # biases and normalisation are coded to 2^-19.75: the decoded network predicts alike
+    # biases and normalisation are rounded: the decoded network predicts alike
     assert small_task.score(logits, small_task.validation.y) == pytest.approx(chosen, abs=0.05)
     assert 0 < result.sparsity < 1
     again = ecqx.compress(
         small_cnn, train, validation, epochs=2, learning_rate=1e-3, bits=3, relevance="magnitude"
     )
     assert again.artefact == result.artefact
+    assert repr(result) == (
+        f"CompressedModel(ecqx, {len(result.artefact):,} bytes, {result.compression_ratio:.1f} "
+        f"times smaller, {result.sparsity:.0%} zeros, epoch {result.epoch} of 2)"
+    )
+
+
+@pytest.mark.parametrize("method", [*methods.NAMES, "baselines/nncodec.py", NNCodec])
+def test_any_method(method, small_cnn, small_task):
+    train, validation = small_task.train, small_task.validation
+    result = ecqx.compress(small_cnn, train, validation, method=method, epochs=1)
+    assert result.method in (*methods.NAMES, "NNCodec") and result.params
+    assert (result.epoch is None) == (result.history == [])
+    assert str(result.epoch) in repr(result) if result.epoch else "epoch" not in repr(result)
+
+
+def test_saved_decoded_and_loaded_elsewhere(small_cnn, small_task, tmp_path):
+    x = small_task.validation.x
+    result = ecqx.compress(small_cnn, small_task.train, small_task.validation, method="uniform_ptq")
+    result.save(tmp_path / "small.nnc")
+    untrained = copy.deepcopy(small_cnn)
+    for parameter in untrained.parameters():
+        torch.nn.init.zeros_(parameter)
+    for given in (tmp_path / "small.nnc", str(tmp_path / "small.nnc"), result.artefact):
+        assert torch.equal(predict(ecqx.load(given, untrained), x), predict(result.model, x))
+        state = ecqx.decode(given)
+        assert all(torch.equal(v, result.model.state_dict()[k]) for k, v in state.items())
+    assert not any(p.any() for p in untrained.parameters())
+    (tmp_path / "small.nnc").write_bytes(result.artefact[:-1])
+    with pytest.raises(ValueError, match=r"small.nnc: damaged or no artefact"):
+        ecqx.decode(tmp_path / "small.nnc")
+    with pytest.raises(ValueError, match="does not fit the model"):
+        ecqx.load(result.artefact, torch.nn.Linear(2, 2))
+
+
+class Pairs(Dataset):
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        return self.x[i], self.y[i]
+
+
+def test_data_of_all_forms_give_the_same_bytes(small_cnn, small_task):
+    train, validation = ((s.x, s.y) for s in (small_task.train, small_task.validation))
+    forms = [
+        lambda x, y: (x, y),
+        lambda x, y: [x.numpy(), y.numpy()],
+        lambda x, y: (x.double().numpy(), y.numpy().astype("uint8")),
+        lambda x, y: Pairs(x, y.tolist()),
+        lambda x, y: TensorDataset(x, y),
+        lambda x, y: DataLoader(TensorDataset(x, y), batch_size=7),
+    ]
+    made = {
+        ecqx.compress(
+            small_cnn, form(*train), form(*validation), method="uniform", epochs=1
+        ).artefact
+        for form in forms
+    }
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers"),
+    [
+        ((12,), [torch.nn.Linear(12, 3)]),
+        ((2, 12), [torch.nn.Conv1d(2, 4, 3), torch.nn.Flatten(), torch.nn.Linear(40, 3)]),
+        ((2, 4, 6), [torch.nn.Flatten(), torch.nn.Linear(48, 3)]),
+        ((1, 4, 4, 4), [torch.nn.Conv3d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(16, 3)]),
+    ],
+)
+@pytest.mark.parametrize("method", ["uniform", "ecqx"])
+def test_inputs_of_any_rank(shape, layers, method):
+    x, y = torch.randn(24, *shape), torch.arange(24) % 3
+    model = torch.nn.Sequential(*copy.deepcopy(layers))
+    result = ecqx.compress(model, (x, y), (x, y), method=method, epochs=1)
+    assert result.model(x).shape == (24, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (torch.zeros(4, 1, 8, 8), "train: got Tensor, expected a pair of inputs and labels"),
+        ((torch.zeros(4, 1, 8, 8), [0, 1, 2, 0]), "train: labels are list, expected a tensor"),
+        (
+            (torch.zeros(4, 1, 8, 8).byte(), torch.zeros(4)),
+            "train: inputs are torch.uint8, expected",
+        ),
+        ((torch.zeros(4, 1, 8, 8), torch.zeros(4)), "train: y is torch.float32"),
+        (
+            (torch.zeros(4, 1, 8, 8), torch.zeros(3).long()),
+            r"train: y is torch.int64 of shape \(3,\)",
+        ),
+        (
+            (torch.zeros(4, 2, 8, 8), torch.zeros(4).long()),
+            r"model: cannot take inputs of shape \(1, 2",
+        ),
+        ((torch.full((4, 1, 8, 8), torch.nan), torch.zeros(4).long()), "train: x holds values"),
+        ((torch.zeros(4, 1, 8, 8), torch.full((4,), 3)), "train: classes from 3 to 3, expected 0"),
+        ([(torch.zeros(1), 0)], "train: got list"),
+        (DataLoader([torch.zeros(1)]), "train: got DataLoader"),
+    ],
+)
+def test_data_of_the_wrong_form(data, message, small_cnn, small_task):
+    with pytest.raises(ValueError, match=message):
+        ecqx.compress(small_cnn, data, small_task.validation)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +149,9 @@ def test_a_network_of_ones_own(small_cnn, small_task):
         ({"bits": 9}, "bits: 9 is out of range"),
         ({"lambda_": 0.1}, "lambda_: no such hyper-parameter"),
         ({"epochs": 0}, "epochs is 0"),
+        ({"method": "qat"}, "method: 'qat' is unknown, expected one of uniform_ptq, uniform"),
+        ({"method": "none.py"}, "none.py: no such baseline file"),
+        ({"method": "uniform", "lam": 0.1}, "lam: no such hyper-parameter"),
     ],
 )
 def test_wrong_options(options, message, small_cnn, small_task):

@@ -8,11 +8,16 @@ import sys
 import pytest
 import torch
 
+from ecqx.compression import methods
 from ecqx.compression.artefact import bitstream
+from ecqx.compression.artefact.folding import folded
 from ecqx.compression.assignment.assigners import Nearest
 from ecqx.compression.contract import CodecQuantized, Compressed, Diverged, quantizable
+from ecqx.compression.methods.uniform_ptq import UniformPTQ
 from ecqx.compression.run import attempt_point, compress_point, lost_point
 from ecqx.compression.training import quantize_once, train_quantized
+from ecqx.tasks.plain import plain
+from ecqx.tasks.task import predict
 
 PARTS = ("compress", "bars", "cnn", "method", "bits~4", 0)
 
@@ -285,3 +290,74 @@ def test_incomplete_results_are_refused(small_cnn, small_task):
 def test_wrong_hyper_parameters(params, message, small_cnn, small_task):
     with pytest.raises(ValueError, match=message):
         compress_point(Trained, params, small_cnn, small_task, PARTS)
+
+
+def of_bars(*layers):
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Flatten(), *layers)
+
+
+def odd_networks():
+    """Networks whose state or whose weights are not as usual."""
+    nn = torch.nn
+    bias_free = of_bars(nn.Linear(64, 16, bias=False), nn.ReLU(), nn.Linear(16, 3, bias=False))
+    named = nn.Sequential()
+    for name, layer in (("flat", nn.Flatten()), ("conv_Gate", nn.Linear(64, 8)),
+                        ("a_G", nn.ReLU()), ("attn_Head", nn.Linear(8, 8)), ("b_H", nn.ReLU()),
+                        ("steps", nn.Linear(8, 3)), ("é", nn.Identity())):  # fmt: skip
+        named.add_module(name, layer)
+    large = of_bars(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 3))
+    large[1].bias.data.fill_(6000.0)
+    thin = of_bars(nn.Linear(64, 16, bias=False), nn.BatchNorm1d(16, eps=1e-10), nn.ReLU(),
+                   nn.Linear(16, 3))  # fmt: skip
+    thin[1].weight.data.mul_(1e-6)
+    thin[2].running_var.fill_(1e-10)
+    return {"bias_free": bias_free, "named": named, "large": large, "thin": thin}
+
+
+@pytest.mark.parametrize("name", odd_networks())
+@pytest.mark.parametrize("method", ["uniform_ptq", "ecqx"])
+def test_odd_networks_are_compressed_like_any_other(name, method, small_task):
+    model = odd_networks()[name]
+    outcome = compress_point(methods.get(method), {"levels": 15}, model, small_task, PARTS)
+    decoded = bitstream.load(plain(model), bitstream.decode(outcome.artefact))
+    logits = predict(decoded, small_task.validation.x)
+    if outcome.history:
+        said = outcome.history[outcome.epoch - 1]["validation_score"]
+        assert small_task.score(logits, small_task.validation.y) == pytest.approx(said, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        torch.nn.utils.parametrizations.weight_norm,
+        torch.nn.utils.parametrizations.spectral_norm,
+        lambda layer: torch.nn.utils.prune.l1_unstructured(layer, "weight", 0.6),
+    ],
+)
+def test_the_weights_that_act_are_what_is_compressed(wrap, small_task):
+    layers = [torch.nn.Linear(64, 16), torch.nn.Linear(16, 3)]
+    model = of_bars(wrap(layers[0]), torch.nn.ReLU(), wrap(layers[1])).eval()
+    acting = model[1].weight.detach().clone()
+    outcome = compress_point(UniformPTQ, {"levels": 255}, model, small_task, PARTS)
+    state = bitstream.decode(outcome.artefact)
+    assert set(state) == {"1.weight", "1.bias", "3.weight", "3.bias"}
+    assert torch.allclose(state["1.weight"], acting, atol=0.01 * float(acting.abs().max()))
+    assert not state["1.weight"][acting == 0].any()
+    # relevance speaks of them too
+    points = [
+        compress_point(methods.get(name), {"levels": 15, "lam": 0.3}, model, small_task, PARTS)
+        for name in ("ecq", "ecqx")
+    ]
+    assert points[0].artefact != points[1].artefact
+
+
+def test_a_bitstream_of_another_network_is_no_result(monkeypatch, small_cnn, small_task):
+    def shifted(state, model):
+        return folded(state, model) | {"7.bias": torch.tensor([9.0, 0.0, -9.0])}
+
+    monkeypatch.setattr(bitstream, "folded", shifted)
+    outcome = attempt_point(UniformPTQ, {}, small_cnn, small_task, PARTS)
+    assert outcome.status == "failed" and outcome.artefact == b""
+    assert "decodes to another network than was compressed" in outcome.reason
+    assert "the score is" in outcome.reason
