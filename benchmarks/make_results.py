@@ -64,6 +64,9 @@ def make_runs(count: int) -> pd.DataFrame:
     runs["compression_ratio"] = runs["size_fp32_bytes"] / runs["size_bytes"]
     runs["sparsity"] = (0.1 + 0.7 * strength).clip(0, 0.99)
     runs["entropy_bytes"] = 0.95 * runs["size_bytes"]
+    shares = {"weights": 0.9, "vectors": 0.05, "exact": 0.0, "names": 0.02, "header": 0.03}
+    for part, share in shares.items():
+        runs[f"bytes_{part}"] = share * runs["size_bytes"]
     measured = [
         "accuracy",
         "accuracy_validation",

@@ -4,6 +4,7 @@ All that needs the smoke run is in this file, so that pytest-xdist gives it to o
 """
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -297,6 +298,30 @@ def test_damaged_files_are_made_again_by_the_same_call(smoke_run, finished):
         assert f"results/smoke/{name}: missing, or not what was written" in done.stdout
     for name in (*damaged, f"{run}/maps.npz"):
         assert (finished.results / name).read_bytes() == (smoke_run.results / name).read_bytes()
+    assert finished.plan() == {}
+
+
+def test_what_is_swapped_or_edited_is_made_again_too(smoke_run, finished):
+    """Files that are whole, but not those of their run; a record that says something better."""
+    swapped = [f"{RUNS}/uniform/bits~{bits}/seed~0/model.nnc" for bits in (2, 4)]
+    contents = [(finished.results / name).read_bytes() for name in swapped]
+    for name, content in zip(swapped, reversed(contents), strict=True):
+        (finished.results / name).write_bytes(content)
+    record = finished.results / f"{RUNS}/wcam/bits~4/seed~1/run.json"
+    record.write_text(record.read_text().replace('"epoch": 1', '"epoch": 7'))
+    network = "pretrained/digits/residual_cnn/seed~0/model.pt"
+    weights = bytearray((finished.results / network).read_bytes())
+    weights[len(weights) // 3] ^= 4
+    (finished.results / network).write_bytes(weights)
+    done = finished.snakemake("--cores", "2", *SMOKE)
+    assert done.returncode == 0, done.stdout[-5000:]
+    for name in (*swapped, record.relative_to(finished.results), network):
+        assert f"results/smoke/{name}: missing, or not what was written" in done.stdout
+    for name in (*swapped, network):
+        assert (finished.results / name).read_bytes() == (smoke_run.results / name).read_bytes()
+    told = json.loads(record.read_text())
+    artefact = record.with_name("model.nnc").read_bytes()
+    assert told["epoch"] == 1 and told["sha256"] == hashlib.sha256(artefact).hexdigest()
     assert finished.plan() == {}
 
 

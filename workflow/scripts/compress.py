@@ -1,5 +1,6 @@
 """Compress one full-precision network by one method at several operating points."""
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -44,7 +45,7 @@ def main(snakemake) -> None:
         # Order and augmentation of the data know nothing of the method: all train on the same.
         order = derive_seed("order", settings["dataset"], settings["model"], settings["seed"])
         task = Task.from_dataset(dataset, settings["model"], budget, order).to(device)
-        model = models.get(settings["model"]).build(task.input_shape, task.n_classes)
+        model = models.network(settings["model"], task.input_shape, task.n_classes)
         path = places.pretrained(settings["dataset"], settings["model"], settings["seed"])
         model.load_state_dict(torch.load(path / "model.pt", weights_only=True))
         model.to(device)
@@ -102,6 +103,8 @@ def record(outcome, run: dict, origin: dict) -> dict:
         "entropy_bytes_final": final.get("entropy_bytes"),
         "train_s": None if math.isnan(outcome.train_s) else outcome.train_s,
         "peak_memory_bytes": outcome.peak_memory_bytes,
+        # what is said here is of these bytes
+        "sha256": hashlib.sha256(outcome.artefact).hexdigest(),
     } | origin  # fmt: skip
 
 

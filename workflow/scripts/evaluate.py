@@ -47,11 +47,10 @@ def main(snakemake) -> None:
         dataset = data.load(places.data(settings["dataset"]))
         network = places.pretrained(**task, seed=settings["seed"])
         reference = load_reference(network / "reference.npz")
-        build = models.get(settings["model"]).build
 
         def work(point: dict, lost: str | None) -> None:
             folder = folder_of(point)
-            model = build(dataset.input_shape, len(dataset.classes)).eval()
+            model = models.network(settings["model"], dataset.input_shape, len(dataset.classes))
             known, found = undefined(model, reference), None
             artefact = (folder / "model.nnc").read_bytes()
             if artefact and lost is None:

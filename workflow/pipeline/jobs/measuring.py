@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ecqx.compression.artefact import bitstream, size
+from ecqx.compression.contract import quantizable
 from ecqx.evaluation.agreement import class_rows
 from ecqx.evaluation.evaluate import accuracy, evaluate_network
 from ecqx.evaluation.reference import Reference
@@ -29,6 +30,7 @@ def measure(
     _, score = objective(dataset)
     state = bitstream.decode(artefact)
     bitstream.load(model, state)
+    weights = {name: state[name] for name in quantizable(model)}
     model.to(device)
     measures = [*settings["metrics"], *settings["localisation"]]
     evaluated = evaluate_network(
@@ -38,16 +40,17 @@ def measure(
         "accuracy": evaluated["accuracy"],
         "flips": evaluated["flips"],
         "size_bytes": len(artefact),
+        **{f"bytes_{part}": count for part, count in bitstream.parts(artefact).items()},
         "compression_ratio": size.full_precision_bytes(model) / len(artefact),
-        "sparsity": size.sparsity(state),
-        "entropy_bytes": size.entropy_bytes(state),
+        "sparsity": size.sparsity(weights),
+        "entropy_bytes": size.entropy_bytes(weights),
         "accuracy_validation": accuracy(model, dataset.validation, score),
     }
     logits = (evaluated["logits"], reference.logits)
     tables = {
         "attributions": evaluated["rows"],
         "predictions": class_rows(*logits, dataset.test.y, dataset.classes),
-        "layers": size.layer_rows(model.state_dict()),
+        "layers": size.layer_rows(weights),
     }
     shown = settings["gallery_samples"]
     return metrics, tables, {name: part[:shown] for name, part in evaluated["maps"].items()}
@@ -57,7 +60,7 @@ def undefined(model: torch.nn.Module, reference: Reference) -> dict:
     """metrics.json of a run without a network: what is known of full precision alone."""
     nothing = (
         "accuracy", "accuracy_validation", "flips", "size_bytes", "compression_ratio", "sparsity",
-        "entropy_bytes",
+        "entropy_bytes", *(f"bytes_{part}" for part in bitstream.PARTS),
     )  # fmt: skip
     return dict.fromkeys(nothing) | {
         "accuracy_fp32": reference.accuracy,

@@ -34,6 +34,11 @@ RUN_COLUMNS = (
     "accuracy_validation_final",
     "sparsity_final",
     "entropy_bytes_final",
+    "bytes_weights",
+    "bytes_vectors",
+    "bytes_exact",
+    "bytes_names",
+    "bytes_header",
     "reason",
 )
 # Columns of the other tables, by the name of their file.
