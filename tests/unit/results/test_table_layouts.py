@@ -22,6 +22,7 @@ from ecqx.results.tables import (
     hypervolume,
     matching,
     metric_agreement,
+    parts,
     published,
     sanity,
     tuning,
@@ -544,6 +545,25 @@ def test_failures_are_grouped_over_the_seeds_that_ended_alike():
     old = failures.build(Collected(runs.drop(columns="reason")))
     assert old["seeds"].tolist() == ["0 1 2", "0", "0"] and set(old["reason"]) == {""}
     assert "| – " in rendering.to_markdown(failures.document(old))
+
+
+def test_bytes_by_part_of_the_smallest_and_the_largest_point():
+    runs = two_fronts()
+    with pytest.raises(Unavailable, match="no bytes by part"):
+        parts.build(Collected(runs))
+    shares = {"weights": 0.6, "vectors": 0.2, "exact": 0.0, "names": 0.05, "header": 0.15}
+    for part, share in shares.items():
+        runs[f"bytes_{part}"] = share * runs["size_bytes"]
+    runs.loc[(runs["method"] == "b") & (runs["point"] == "p~1"), "status"] = "failed"
+    table = parts.build(Collected(runs))
+    assert table[["method", "point"]].to_numpy().tolist() == [
+        ["a", "p~0"], ["a", "p~2"], ["b", "p~0"]
+    ]  # fmt: skip
+    first = table.iloc[0]
+    assert (first["weights"], first["rest"], first["n"], first["seeds"]) == (60, 40, 3, 3)
+    assert first["bound"] == runs["size_fp32_bytes"].iloc[0] / 40
+    text = rendering.to_markdown(parts.document(table))
+    assert "| 60 " in text and "| 40 " in text
 
 
 def test_without_failures_the_table_says_so():
