@@ -31,9 +31,9 @@ def later(path):
 
 
 def test_what_is_unchanged_is_whole_at_any_time(receipt, file, tmp_path):
-    assert receipt.damaged(tmp_path) is None
+    assert receipt.damaged(tmp_path) == []
     later(file)
-    assert receipt.damaged(tmp_path) is None
+    assert receipt.damaged(tmp_path) == []
 
 
 def test_what_is_changed_is_damaged_whatever_its_time_says(receipt, file, tmp_path):
@@ -42,9 +42,9 @@ def test_what_is_changed_is_damaged_whatever_its_time_says(receipt, file, tmp_pa
     for damaged in (content[:-1], b"", flipped, content + b"x"):
         file.write_bytes(damaged)
         os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-        assert receipt.damaged(tmp_path) == "data/data.pt"
+        assert receipt.damaged(tmp_path) == ["data/data.pt"]
     file.unlink()
-    assert receipt.damaged(tmp_path) == "data/data.pt"
+    assert receipt.damaged(tmp_path) == ["data/data.pt"]
 
 
 def test_a_receipt_comes_back_as_written(receipt, tmp_path):

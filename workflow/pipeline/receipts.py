@@ -42,17 +42,18 @@ class Receipt:
             ]
         )
 
-    def damaged(self, results: Path) -> str | None:
-        """The first output that is missing or not what was written; None if all are there."""
-        for path, expected in self.outputs.items():
-            if file_digest(results / path) != expected:
-                return path
-        return None
+    def damaged(self, results: Path) -> list[str]:
+        """The outputs that are missing or not what was written."""
+        return [
+            path
+            for path, expected in self.outputs.items()
+            if file_digest(results / path) != expected
+        ]
 
     def holds(self, recipe: str, inputs: Mapping[str, str], results: Path) -> bool:
         """Whether making it again, by this recipe and of these inputs, would give the same."""
         same = self.recipe == recipe and self.inputs == dict(inputs)
-        return same and self.damaged(results) is None
+        return same and not self.damaged(results)
 
 
 def fingerprint(value: Any) -> str:

@@ -128,7 +128,7 @@ def test_load_does_not_run_code(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"x": torch.zeros(6, 4, 5)}, "expected float32"),
+        ({"x": torch.zeros(6)}, "expected float32"),
         ({"x": torch.zeros(6, 1, 4, 5, dtype=torch.float64)}, "expected float32"),
         ({"x": torch.full((6, 1, 4, 5), torch.inf)}, "not finite"),
         ({"y": torch.zeros(5, dtype=torch.int64)}, r"expected int64 \(6,\)"),

@@ -359,12 +359,12 @@ class Plan:
                 if made is None or not self._fits(job, made):
                     continue
                 job.made, damaged = made, made.damaged(self.places.results)
-                job.done, job.spoilt = damaged is None, damaged is not None
+                job.done, job.spoilt = not damaged, bool(damaged)
                 if job.done:
                     attempt = number
                     break
             if job.spoilt:
-                self.damaged.append(damaged)
+                self.damaged += damaged
             if attempt:
                 self.attempts[job.key] = attempt
         job.receipt = folder / f"{job.recipe}{f'-{attempt}' if attempt else ''}.json"
