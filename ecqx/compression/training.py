@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 from ecqx.compression.artefact import size
 from ecqx.compression.assignment.assigners import Assigner
+from ecqx.compression.assignment.grid import Grid
 from ecqx.compression.contract import Compressed, Diverged, Penalty, Quantized, quantizable
 from ecqx.seeding import generator, global_seed
 from ecqx.tasks.task import Loss, Task, predict
@@ -136,12 +137,12 @@ def train_quantized(
             rank = tuple(-math.inf if math.isnan(v) else v for v in (score, -validation_loss))
             if best_rank is None or rank > best_rank:
                 best_rank, best_epoch = rank, epoch
-                best = snapshot(model, training.codes, assigner)
+                best = snapshot(model, training.codes, assigner.grids)
     return Compressed(best, history, best_epoch)
 
 
 def snapshot(
-    model: torch.nn.Module, codes: dict[str, Tensor], assigner: Assigner
+    model: torch.nn.Module, codes: Mapping[str, Tensor], grids: Mapping[str, Grid]
 ) -> dict[str, Tensor | Quantized]:
     """The whole network as it is now: quantized weights as codes, the rest copied."""
     # a weight that is used twice has two names in the state dict
@@ -152,7 +153,7 @@ def snapshot(
         tensors[name] = (
             tensor.detach().clone()
             if own is None
-            else Quantized(codes[own].clone(), assigner.grids[own].step)
+            else Quantized(codes[own].clone(), grids[own].step)
         )
     return tensors
 
@@ -160,7 +161,7 @@ def snapshot(
 def quantize_once(model: torch.nn.Module, assigner: Assigner) -> Compressed:
     """Post-training quantization: one assignment, no training."""
     codes = assigner.codes({name: w.detach() for name, w in quantizable(model).items()})
-    return Compressed(snapshot(model, codes, assigner))
+    return Compressed(snapshot(model, codes, assigner.grids))
 
 
 def zero_share(codes: Iterable[Tensor]) -> float:

@@ -17,6 +17,8 @@ _CLASSES = {
     "ecq_wcam": "combined.ECQWithWCAM",
     "ecqx_wcam": "combined.ECQxWithWCAM",
     "nncodec": "nncodec.NNCodec",
+    "optq": "obs.OPTQ",
+    "cerwu": "obs.CERWU",
 }
 NAMES = tuple(_CLASSES)
 
