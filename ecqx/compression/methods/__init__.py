@@ -17,6 +17,10 @@ _CLASSES = {
     "ecq_wcam": "combined.ECQWithWCAM",
     "ecqx_wcam": "combined.ECQxWithWCAM",
     "nncodec": "nncodec.NNCodec",
+    "lsq": "lsq.LSQ",
+    "lsq_rate": "lsq.RateAwareLSQ",
+    "prune": "prune.Prune",
+    "prune_random": "prune.PruneRandom",
     "optq": "obs.OPTQ",
     "cerwu": "obs.CERWU",
 }

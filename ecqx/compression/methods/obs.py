@@ -1,6 +1,6 @@
 """OPTQ and CERWU: rounding that later weights make up for, without and with the rate; no training.
 
-Source: OPTQ [frantar2023optq], algorithm 1; CERWU [conzelmann2025cerwu]: the same in a metric and
+Source: OPTQ [frantar2023optq], algorithm 1; CERWU [cerwu2025]: the same in a metric and
 with a cost that take the code length of each level into account. Deviations: the rate is the one
 that this suite's coder adapts to, with its contexts, in the order in which columns are rounded;
 metrics are of the full-precision network's inputs for all layers, so that points share them; the

@@ -4,7 +4,7 @@ Columns are rounded one after the other, and what is left of each is compensated
 that are still open, in the metric of the layer's inputs. With a weight of the rate, the cost of a
 level is its squared error plus the bits that the coder would spend on it now.
 
-Source: OPTQ [frantar2023optq], algorithm 1; CERWU [conzelmann2025cerwu] for the rate.
+Source: OPTQ [frantar2023optq], algorithm 1; CERWU [cerwu2025] for the rate.
 """
 
 from __future__ import annotations
