@@ -1,9 +1,10 @@
 """What an operating point may ask for beside the parameters of its method.
 
-Three names are reserved in the points of every method: ``learning_rate``, of the first step, and
+Four names are reserved in the points of every method: ``learning_rate``, of the first step, and
 ``epochs_factor``, by which the epochs of the task are multiplied, serve to tune all methods alike
 and to give one method the time that another takes. ``refine: scales`` spends a quarter of the
-epochs on scales, shifts and biases, see :mod:`ecqx.compression.refinement`.
+epochs on scales, shifts and biases, see :mod:`ecqx.compression.refinement`; ``distil: true`` adds
+the logits of full precision to the loss, see :mod:`ecqx.compression.distillation`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ OVERRIDES = {
     "learning_rate": ("float", "learning rate", "learning rate {}"),
     "epochs_factor": ("int", "epochs of the budget, times", "{} times the epochs"),
     "refine": ("str", "refinement", "{} refined"),
+    "distil": ("bool", "distillation", "distilled"),
 }
 
 
@@ -37,6 +39,8 @@ def check(overrides: Mapping[str, Any]) -> None:
     rate = overrides.get("learning_rate", 1.0)
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
         raise ValueError(f"learning_rate: {rate!r}, expected a number above 0")
+    if type(overrides.get("distil", True)) is not bool:
+        raise ValueError(f"distil: {overrides['distil']!r}, expected true or false")
     refine = overrides.get("refine", REFINEMENTS[0])
     if refine not in REFINEMENTS:
         raise ValueError(f"refine: {refine!r}, expected {' or '.join(REFINEMENTS)}")
@@ -73,11 +77,12 @@ def describe(params: Mapping[str, Any]) -> list[dict[str, str]]:
     """What tables and figures make of the overrides of a point, as of a method's parameters.
 
     See :func:`ecqx.compression.contract.describe_parameters`. They make variants, and no value is
-    usual: the default is that of the task.
+    usual, the default is that of the task; but of a switch, which is off.
     """
     rows = []
     for name in split(params)[1]:
         kind, label, words = OVERRIDES[name]
-        rows.append({"parameter": name, "kind": kind, "role": "variant", "default": "nan",
+        default = "False" if kind == "bool" else "nan"
+        rows.append({"parameter": name, "kind": kind, "role": "variant", "default": default,
                      "label": label, "words": words})  # fmt: skip
     return rows

@@ -28,6 +28,7 @@ from ecqx.compression.contract import (
     make_method,
     quantizable,
 )
+from ecqx.compression.distillation import Distillation, takes_penalty
 from ecqx.compression.peak_memory import PeakMemory
 from ecqx.compression.refinement import refine_scales
 from ecqx.seeding import generator, global_seed
@@ -163,6 +164,13 @@ def _compress(
         return Outcome("skipped", reason, b"", progress.params, [], None, *progress.spent)
     # What no method alters has to fit into the bitstream: better known before than after training.
     _encode_unquantized(model)
+    penalties = []
+    if overrides.get("distil"):
+        if not takes_penalty(method):
+            raise ValueError(
+                "distil: true: the method takes no further loss, expected a point without it"
+            )
+        penalties = [Distillation(model, task.train.multilabel)]
     compressed, diverged = None, ""
     rng = generator(*seed_parts)
     memory = PeakMemory(task.device)
@@ -172,7 +180,7 @@ def _compress(
         # Methods draw from rng; seeding the global generators as well keeps a method that forgets
         # from depending on which points ran before it in the same process.
         with global_seed(generator("global", *seed_parts)):
-            compressed = method.compress(copy.deepcopy(model), task, rng)
+            compressed = method.compress(copy.deepcopy(model), task, rng, *penalties)
         if refining is not None and isinstance(compressed, Compressed):
             check_complete(compressed, model)
             compressed = refine_scales(compressed, model, refining, task.budget.epochs + 1)

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 import torch
 
-from ecqx.compression.contract import Compressed, check_choice, check_range, parameter
+from ecqx.compression.contract import (
+    Compressed,
+    Penalty,
+    check_choice,
+    check_range,
+    parameter,
+)
 from ecqx.compression.methods.matching import VARIANTS, AttributionMatching
 
 
@@ -50,11 +56,18 @@ class WCAM:
                 reason = str(error)
         return reason
 
-    def compress(self, model, task, rng) -> Compressed:
+    def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
+        """See :class:`ecqx.compression.contract.Method`."""
         if self.gamma == 0:
-            return super().compress(model, task, rng)
-        with self._matching(model, task, rng) as penalty:
             return super().compress(model, task, rng, penalty)
+        with self._matching(model, task, rng) as matching:
+            if penalty is None:
+                return super().compress(model, task, rng, matching)
+
+            def both(x, y, logits):
+                return matching(x, y, logits) + penalty(x, y, logits)
+
+            return super().compress(model, task, rng, both)
 
     def _matching(self, model, task, rng) -> AttributionMatching:
         return AttributionMatching(

@@ -68,7 +68,7 @@ def test_a_method_without_training_says_that_nothing_changes(small):
     ("name", "value"),
     [("epochs_factor", 0), ("epochs_factor", 1.5), ("epochs_factor", True),
      ("learning_rate", 0.0), ("learning_rate", "fast"), ("learning_rate", True),
-     ("refine", "steps"), ("refine", True)],
+     ("refine", "steps"), ("refine", True), ("distil", 1), ("distil", "yes")],
 )  # fmt: skip
 def test_other_values_are_refused(small, name, value):
     with pytest.raises(ValueError, match=f"{name}: {value!r}, expected"):
