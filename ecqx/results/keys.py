@@ -21,7 +21,8 @@ STATUSES = ("ok", "diverged", "failed", "skipped")
 LOST = STATUSES[1:]
 PARAMETER_PREFIX = "p_"
 # The parameters that every method has: what a point changes of the budget of its task, and whether
-# it is refined or distilled. Without a value, the task's own, and not. See ecqx.compression.budgeting.
+# it is refined or distilled. Without a value, the task's own, and not. See
+# ecqx.compression.budgeting.
 OVERRIDES = ("learning_rate", "epochs_factor", "refine", "distil")
 LEAST_RANKED_TASKS = 4  # with fewer, ranks over tasks say nothing
 

@@ -1,8 +1,8 @@
 """Magnitude pruning with quantization-aware training, and its control that prunes at random.
 
-Source: Han et al. [han2015connections], with global magnitudes; Zhu and Gupta [zhu2018prune], eq. 1.
-Deviations: the network trains on its grid (Bengio et al. [bengio2013estimating]) from the first step
-on, and one threshold holds for all tensors.
+Source: Han et al. [han2015connections]; Zhu and Gupta [zhu2018prune], eq. 1, for the ramp.
+Deviations: the network trains on its grid (Bengio et al. [bengio2013estimating]) from the first
+step on, and one threshold holds for all tensors.
 """
 
 from __future__ import annotations
