@@ -108,6 +108,15 @@ _KNOWN = {
     "ecqx_wcam": MethodStyle("ECQx+WCAM", "#5e0001", "X", 4.0),
     "nncodec": MethodStyle("NNCodec", "#e89f27", "P", 4.2),
 }
+# What methods are called that have no looks of their own.
+_LABELS = {
+    "optq": "OPTQ",
+    "cerwu": "CERWU",
+    "lsq": "LSQ",
+    "lsq_rate": "LSQ + rate",
+    "prune": "Pruning",
+    "prune_random": "Random pruning",
+}
 # For methods that this file does not know.
 _SPARE_COLORS = ("#000000", "#8a8a8a", "#7a7a00", "#5a3fc0", "#ff8fa3", "#00b3b3", "#6b4423")
 _SPARE_MARKERS = ("h", ">", "p", "d", "*")
@@ -190,7 +199,7 @@ def method_styles(
             styles[name] = _KNOWN[name]
         else:
             method, comma, rest = name.partition(", ")
-            known = _KNOWN[method].label if method in _KNOWN else words(method)
+            known = _KNOWN[method].label if method in _KNOWN else _LABELS.get(method, words(method))
             styles[name] = MethodStyle(
                 known + comma + words(rest),
                 _SPARE_COLORS[spare % len(_SPARE_COLORS)],
