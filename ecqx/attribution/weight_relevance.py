@@ -57,15 +57,7 @@ def weight_relevance(
     ------
     ValueError : a layer without a rule, an unknown composite, batch-norm treatment or start.
     """
-    if start not in STARTS:
-        raise ValueError(f"start: {start!r} is unknown, expected one of {', '.join(STARTS)}")
-    rules = lrp.composite(composite, batch_norm=batch_norm)
-    lrp.check_rules(model)
-    layers = {
-        f"{name}.weight" if name else "weight": module
-        for name, module in model.named_modules()
-        if isinstance(module, (torch.nn.Linear, ConvolutionStandard))
-    }
+    layers = _layers(model)
     relevance: dict[str, Tensor] = {}
 
     def contract(name: str, activation: Tensor, output: Tensor, arriving: Tensor) -> None:
@@ -75,6 +67,71 @@ def weight_relevance(
         share = weight_gradient(layers[name], activation, ratio).mul_(layers[name].weight.detach())
         relevance[name] = relevance[name] + share if name in relevance else share
 
+    _propagate(model, x, target, contract, composite, batch_norm, start, parts)
+    return {name: relevance[name] for name in layers if name in relevance}
+
+
+def output_relevance(
+    model: torch.nn.Module,
+    x: Tensor,
+    target: Tensor,
+    *,
+    composite: str = "epsilon_plus_flat",
+    batch_norm: str = "merge",
+    start: str = "output",
+) -> dict[str, Tensor]:
+    """How much LRP relevance, of either sign, arrives at the output of each layer.
+
+    Parameters
+    ----------
+    model, x, target, composite, batch_norm, start : see :func:`weight_relevance`
+
+    Returns
+    -------
+    dict: name of the layer's weight -> float Tensor, shape (batch, positions): magnitudes, summed
+    over channels; positions are those of a convolution's output or of a sequence, one for others.
+    A layer that takes no part in the output is absent; so is one that runs several times.
+
+    Raises
+    ------
+    ValueError : as :func:`weight_relevance`.
+    """
+    layers = _layers(model)
+    found: dict[str, list[Tensor]] = {}
+
+    def keep(name: str, activation: Tensor, output: Tensor, arriving: Tensor) -> None:
+        channels = -1 if isinstance(layers[name], torch.nn.Linear) else 1
+        magnitude = arriving.abs().sum(dim=channels)
+        found.setdefault(name, []).append(magnitude.reshape(len(magnitude), -1))
+
+    _propagate(model, x, target, keep, composite, batch_norm, start, 1)
+    return {name: found[name][0] for name in layers if len(found.get(name, ())) == 1}
+
+
+def _layers(model: torch.nn.Module) -> dict[str, torch.nn.Module]:
+    """The linear and convolutional layers, by the names of their weights."""
+    return {
+        f"{name}.weight" if name else "weight": module
+        for name, module in model.named_modules()
+        if isinstance(module, (torch.nn.Linear, ConvolutionStandard))
+    }
+
+
+def _propagate(
+    model: torch.nn.Module,
+    x: Tensor,
+    target: Tensor,
+    contract: Callable[[str, Tensor, Tensor, Tensor], None],
+    composite: str,
+    batch_norm: str,
+    start: str,
+    parts: int,
+) -> None:
+    """Send relevance down; each layer's input, output and what arrives there go to ``contract``."""
+    if start not in STARTS:
+        raise ValueError(f"start: {start!r} is unknown, expected one of {', '.join(STARTS)}")
+    rules = lrp.composite(composite, batch_norm=batch_norm)
+    lrp.check_rules(model)
     with (
         evaluating(model),
         out_of_place(model),
@@ -82,7 +139,7 @@ def weight_relevance(
         rules.context(model) as modified,
     ):
         for piece, classes in zip(x.detach().chunk(parts), target.chunk(parts), strict=True):
-            with _tapped(layers, contract) as roots:
+            with _tapped(_layers(model), contract) as roots:
                 logits = modified(piece)
                 seed = _start_relevance(logits.detach(), classes, start) / len(x)
                 outputs = [output for _, _, output in roots]
@@ -92,7 +149,6 @@ def weight_relevance(
             for (name, activation, output), arrived in zip(roots, arriving, strict=True):
                 if arrived is not None:
                     contract(name, activation, output.detach(), arrived)
-    return {name: relevance[name] for name in layers if name in relevance}
 
 
 @contextmanager

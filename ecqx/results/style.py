@@ -112,6 +112,7 @@ _KNOWN = {
 _LABELS = {
     "optq": "OPTQ",
     "cerwu": "CERWU",
+    "obs_relevance": "CERWUx",
     "lsq": "LSQ",
     "lsq_rate": "LSQ + rate",
     "prune": "Pruning",

@@ -23,6 +23,7 @@ _CLASSES = {
     "prune_random": "prune.PruneRandom",
     "optq": "obs.OPTQ",
     "cerwu": "obs.CERWU",
+    "obs_relevance": "obs.RelevanceOBS",
 }
 NAMES = tuple(_CLASSES)
 

@@ -1,5 +1,7 @@
 """OPTQ and CERWU: rounding that later weights make up for, without and with the rate; no training.
 
+And CERWU with relevance in its metric.
+
 Source: OPTQ [frantar2023optq], algorithm 1; CERWU [cerwu2025]: the same in a metric and
 with a cost that take the code length of each level into account. Deviations: the rate is the one
 that this suite's coder adapts to, with its contexts, in the order in which columns are rounded;
@@ -19,6 +21,7 @@ from ecqx.compression.contract import (
     parameter,
     quantizable,
 )
+from ecqx.compression.obs.importance import SOURCES
 from ecqx.compression.obs.network import calibration_moments, round_network
 from ecqx.compression.training import snapshot
 
@@ -43,8 +46,8 @@ class OPTQ:
     def compress(self, model, task, rng) -> Compressed:
         return self._rounded(model, task, rng, 0.0)
 
-    def _rounded(self, model, task, rng, lam: float) -> Compressed:
-        moments = calibration_moments(model, task, self.samples, rng)
+    def _rounded(self, model, task, rng, lam: float, importance: str = "constant") -> Compressed:
+        moments = calibration_moments(model, task, self.samples, rng, importance)
         grids = {
             name: fit_grid(weight, levels=self.levels, step_rule=self.step_rule).coded()
             for name, weight in quantizable(model).items()
@@ -65,3 +68,33 @@ class CERWU(OPTQ):
 
     def compress(self, model, task, rng) -> Compressed:
         return self._rounded(model, task, rng, self.lam)
+
+
+@dataclass(frozen=True)
+class RelevanceOBS(CERWU):
+    """CERWU in whose metric errors count as much as ``relevance`` says the output matters.
+
+    ``relevance`` is one of ``lrp``, ``gradient``, ``shuffled`` and ``constant``, which is CERWU,
+    see :mod:`ecqx.compression.obs.importance`.
+    """
+
+    relevance: str = parameter("lrp", words="relevance {}")
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("relevance", self.relevance, SOURCES)
+
+    def skip(self, model, task) -> str | None:
+        """The layer that has no LRP rule, where LRP is asked for."""
+        if self.relevance not in ("lrp", "shuffled"):
+            return None
+        from ecqx.attribution.lrp import check_rules
+
+        try:
+            check_rules(model)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def compress(self, model, task, rng) -> Compressed:
+        return self._rounded(model, task, rng, self.lam, self.relevance)

@@ -7,7 +7,7 @@ takes. All rows of a weight share it; those of a grouped convolution share one p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +17,25 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from ecqx.tasks.task import device_of, evaluating, samples_at_once
 
 _UNFOLDED = (nn.Conv1d, nn.Conv2d)
+_MOST_EXPLAINED = 64
 
 
-def input_moments(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+Importance = Callable[[nn.Module, Tensor, Tensor], dict[str, Tensor]]
+"""(model, x, y) -> name of a weight -> non-negative Tensor, shape (batch, positions)."""
+
+
+def input_moments(
+    model: nn.Module, x: Tensor, y: Tensor | None = None, importance: Importance | None = None
+) -> dict[str, Tensor]:
     """Second moments of the inputs of every linear and convolutional weight.
 
     Parameters
     ----------
     model : nn.Module, comes back as it was; runs in evaluation mode.
     x : float32 Tensor, shape (n, ...); calibration inputs, taken to the model's device.
+    y : Tensor, their labels, where there is an importance
+    importance : optional; how much each output's errors count, by sample and position, so that the
+        moments are sum r x x^T / sum r. Weights that it does not name have r = 1 throughout.
 
     Returns
     -------
@@ -35,26 +45,40 @@ def input_moments(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         that did not run.
     """
     sums: dict[str, Tensor] = {}
-    counts: dict[str, int] = {}
+    counts: dict[str, float] = {}
+    counting: dict[str, Tensor] = {}  # importance of the batch that runs
     names = {id(parameter): name for name, parameter in model.named_parameters()}
 
     def observe(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         name = names[id(module.weight)]
         taken = _taken(module, inputs[0].detach())
-        moments = torch.einsum("gki,gli->gkl", taken, taken).double().cpu()
+        counts[name] = counts.get(name, 0.0)
+        if name in counting:
+            share = counting[name].flatten().to(taken)
+            counts[name] += float(share.sum(dtype=torch.float64))
+            moments = torch.einsum("gki,gli->gkl", taken * share, taken).double().cpu()
+        else:
+            counts[name] += taken.shape[2]
+            moments = torch.einsum("gki,gli->gkl", taken, taken).double().cpu()
         sums[name] = sums[name] + moments if name in sums else moments
-        counts[name] = counts.get(name, 0) + taken.shape[2]
 
-    handles = [module.register_forward_hook(observe) for module in _layers(model)]
-    device = device_of(model, x.device)
-    try:
-        with evaluating(model), torch.no_grad():
-            for part in x.split(samples_at_once(x.shape[1:])):
-                model(part.to(device))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {name: sums[name] / counts[name] for name in names.values() if name in sums}
+    device, size = device_of(model, x.device), samples_at_once(x.shape[1:])
+    if importance is not None:
+        size = min(size, _MOST_EXPLAINED)
+    labels = x if y is None else y
+    for part, of in zip(x.split(size), labels.split(size), strict=True):
+        part = part.to(device)
+        if importance is not None:
+            counting = importance(model, part, of.to(device))
+        handles = [module.register_forward_hook(observe) for module in _layers(model)]
+        try:
+            with evaluating(model), torch.no_grad():
+                model(part)
+        finally:
+            for handle in handles:
+                handle.remove()
+    # where nothing counts, any metric does
+    return {name: sums[name] / (counts[name] or 1.0) for name in names.values() if name in sums}
 
 
 def _layers(model: nn.Module) -> Iterator[nn.Module]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ecqx.compression.assignment.grid import Grid
 from ecqx.compression.contract import quantizable
 from ecqx.compression.obs.hessians import input_moments
+from ecqx.compression.obs.importance import importance
 from ecqx.compression.obs.rounding import damped, round_weight
 from ecqx.tasks.task import Task
 
@@ -20,26 +21,33 @@ _known: dict[str, dict[str, Tensor]] = {}
 
 
 def calibration_moments(
-    model: torch.nn.Module, task: Task, samples: int, rng: torch.Generator
+    model: torch.nn.Module,
+    task: Task,
+    samples: int,
+    rng: torch.Generator,
+    source: str = "constant",
 ) -> dict[str, Tensor]:
     """Second moments of the inputs of each weight, over training inputs that are drawn.
 
     Parameters
     ----------
     samples : how many training inputs; all if there are fewer
-    rng : which of them
+    rng : which of them, and what a shuffled importance draws
+    source : how much each output's errors count, see :mod:`ecqx.compression.obs.importance`
 
     Returns
     -------
     dict : see :func:`ecqx.compression.obs.hessians.input_moments`
     """
     chosen = torch.randperm(len(task.train), generator=rng)[:samples]
-    digest = hashlib.sha256(chosen.numpy().tobytes())
-    for tensor in [*model.state_dict().values(), task.train.x[chosen.to(task.train.x.device)]]:
+    digest = hashlib.sha256(chosen.numpy().tobytes() + source.encode())
+    place = chosen.to(task.train.x.device)
+    x, y = task.train.x[place], task.train.y[place]
+    for tensor in [*model.state_dict().values(), x, y]:
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     key = digest.hexdigest()
     if key not in _known:
-        moments = input_moments(model, task.train.x[chosen.to(task.train.x.device)])
+        moments = input_moments(model, x, y, importance(source, task, rng))
         _known.clear()
         _known[key] = moments
     return _known[key]

@@ -43,7 +43,7 @@ def test_every_method_that_trains_takes_it(name):
 
 
 def test_all_but_those_that_do_not_train():
-    untrained = {"uniform_ptq", "nncodec", "optq", "cerwu"}
+    untrained = {"uniform_ptq", "nncodec", "optq", "cerwu", "obs_relevance"}
     assert set(methods.NAMES) - set(TRAINED) == untrained
     model, task = example()
     outcome = attempt_point(UniformPTQ, {"distil": True}, model, task, SEED)
