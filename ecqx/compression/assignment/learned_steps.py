@@ -47,9 +47,9 @@ class LearnedSteps(Assigner):
             step = 2 * weight.detach().abs().mean() / math.sqrt(grid.high)
             self.steps[name] = step.clamp(min=_LEAST_STEP)
         self.grids: dict[str, Grid] = {}
+        self._follow()
         self.strengths = torch.zeros(0)
         if lam > 0 and weights:
-            self._follow()
             tensors = [place(weight, self.grids[name]) for name, weight in weights.items()]
             largest = max(len(placed.weight) for placed in tensors)
             scales = [tensor_scale(len(placed.weight), largest) for placed in tensors]

@@ -28,6 +28,7 @@ from ecqx.compression.contract import (
     parameter,
     quantizable,
 )
+from ecqx.compression.obs.initial import INITIAL, start_from
 from ecqx.compression.training import train_quantized
 
 
@@ -39,7 +40,8 @@ class ECQx:
     ``window`` names. ``relevance`` is LRP or a control, see
     ``ecqx.compression.assignment.relevance_sources``; ``relevance_of`` names the weights it belongs
     to; ``momentum`` smooths it over steps; ``relevance_interval`` measures it every so many steps;
-    the rest is how LRP propagates.
+    the rest is how LRP propagates. ``initial`` names the codes that training starts from, see
+    :mod:`ecqx.compression.obs.initial`.
     """
 
     levels: int = parameter(16, label="levels per weight")
@@ -54,6 +56,7 @@ class ECQx:
     composite: str = "epsilon_plus_flat"
     batch_norm: str = "merge"
     start: str = parameter("output", words="LRP from {}")
+    initial: str = parameter("nearest", words="from {} codes")
 
     def __post_init__(self):
         check_range("levels", self.levels, *N_LEVELS)
@@ -68,6 +71,7 @@ class ECQx:
         check_choice("composite", self.composite, tuple(COMPOSITES))
         check_choice("batch_norm", self.batch_norm, BATCH_NORM)
         check_choice("start", self.start, STARTS)
+        check_choice("initial", self.initial, INITIAL)
 
     def skip(self, model, task) -> str | None:
         """Relevance by LRP needs a rule for every layer."""
@@ -99,4 +103,5 @@ class ECQx:
             momentum=self.momentum,
             interval=self.relevance_interval,
         )
+        start_from(self.initial, model, assigner.grids, task, rng)
         return train_quantized(model, task, assigner, penalty)

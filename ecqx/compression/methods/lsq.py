@@ -10,28 +10,42 @@ from dataclasses import dataclass
 
 from ecqx.compression.assignment.grid import N_LEVELS
 from ecqx.compression.assignment.learned_steps import LearnedSteps
-from ecqx.compression.contract import Compressed, Penalty, check_range, parameter, quantizable
+from ecqx.compression.contract import (
+    Compressed,
+    Penalty,
+    check_choice,
+    check_range,
+    parameter,
+    quantizable,
+)
+from ecqx.compression.obs.initial import INITIAL, start_from
 from ecqx.compression.training import train_quantized
 
 
 @dataclass(frozen=True)
 class LSQ:
-    """Nearest level, on a grid whose step is trained at ``share`` of the network's rate."""
+    """Nearest level, on a grid whose step is trained at ``share`` of the network's rate.
+
+    ``initial`` names the codes that training starts from, see :mod:`ecqx.compression.obs.initial`.
+    """
 
     levels: int = parameter(16, label="levels per weight")
     share: float = parameter(0.1, role="variant", label="share: rate of the steps")
+    initial: str = parameter("nearest", words="from {} codes")
 
     def __post_init__(self):
         check_range("levels", self.levels, *N_LEVELS)
         check_range("share", self.share, 0.0, 10.0)
+        check_choice("initial", self.initial, INITIAL)
 
     def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
         """See :class:`ecqx.compression.contract.Method`."""
-        return self._trained(model, task, penalty, 0.0)
+        return self._trained(model, task, rng, penalty, 0.0)
 
-    def _trained(self, model, task, penalty: Penalty | None, lam: float) -> Compressed:
+    def _trained(self, model, task, rng, penalty: Penalty | None, lam: float) -> Compressed:
         weights = quantizable(model)
         assigner = LearnedSteps(weights, levels=self.levels, lam=lam, share=self.share)
+        start_from(self.initial, model, assigner.grids, task, rng)
         return train_quantized(model, task, assigner, penalty)
 
 
@@ -47,4 +61,4 @@ class RateAwareLSQ(LSQ):
 
     def compress(self, model, task, rng, penalty: Penalty | None = None) -> Compressed:
         """See :class:`ecqx.compression.contract.Method`."""
-        return self._trained(model, task, penalty, self.lam)
+        return self._trained(model, task, rng, penalty, self.lam)
