@@ -57,7 +57,8 @@ def test_from_a_checkpoint_to_predictions(folder, capsys):
     made = (folder / "net.nnc").read_bytes()
     assert f"net.nnc: {len(made):,} bytes" in capsys.readouterr().out
     record = json.loads((folder / "net.nnc.json").read_text())
-    assert (record["method"], record["params"]) == ("ecq", {"levels": 7, "lam": 0.1})
+    assert record["method"] == "ecq"
+    assert record["params"].items() >= {"levels": 7, "lam": 0.1}.items()
     assert (
         main(["decode", "net.nnc", "out.pt"]) == main(["decode", "net.nnc", "out.safetensors"]) == 0
     )
