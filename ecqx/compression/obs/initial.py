@@ -1,4 +1,8 @@
-"""Training that starts from the codes of optimal brain quantization instead of the nearest ones."""
+"""Training that starts from the codes of optimal brain quantization instead of the nearest ones.
+
+Weights go no further than into the cells of their codes: on the levels themselves they would be
+half a step away from any other, which a short training does not cover.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from ecqx.tasks.task import Task
 INITIAL = ("nearest", "optq", "cerwu")
 _SAMPLES = 512
 _LAM = 0.1  # weight of the rate, as CERWU has it by default
+_REACH = 0.49  # of a step, from a level to where its cell is left alone
 
 
 def start_from(
@@ -23,7 +28,7 @@ def start_from(
     task: Task,
     rng: torch.Generator,
 ) -> None:
-    """Put the weights that training starts from onto the levels of a method's grids.
+    """Move the weights that training starts from to where other codes are nearest.
 
     Parameters
     ----------
@@ -39,4 +44,7 @@ def start_from(
     codes = round_network(model, grids, moments, _LAM if initial == "cerwu" else 0.0)
     with torch.no_grad():
         for name, weight in quantizable(model).items():
-            weight.copy_(codes[name] * grids[name].step)
+            grid, code = grids[name], codes[name]
+            low, high = ((code + side * _REACH) * grid.step for side in (-1, 1))
+            low[code == grid.low], high[code == grid.high] = -torch.inf, torch.inf
+            weight.copy_(torch.minimum(torch.maximum(weight, low), high))
