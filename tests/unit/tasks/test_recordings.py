@@ -1,3 +1,4 @@
+import os
 import struct
 
 import numpy as np
@@ -99,6 +100,68 @@ def test_a_flac_and_an_ogg_that_were_cut_off_are_refused(tmp_path):
         soundfile.write(path, np.tile(SAMPLES, 10), 16_000)
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
         assert refusal(path).startswith(f"{path}: ")
+
+
+def flac_announcing(path, samples):
+    """A FLAC file whose header announces another number of samples than there are; 0: none."""
+    soundfile.write(path, np.tile(SAMPLES, 10), 16_000)
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = samples.to_bytes(4, "big")
+    path.write_bytes(content)
+    return path
+
+
+def test_a_flac_of_unknown_length_is_read_to_its_end(tmp_path):
+    soundfile.write(tmp_path / "known.flac", np.tile(SAMPLES, 10), 16_000)
+    path = flac_announcing(tmp_path / "a.flac", 0)
+    recordings.check(path, 16_000)
+    expected = recordings.read(tmp_path / "known.flac")
+    assert len(expected) == 16_000 and torch.equal(recordings.read(path), expected)
+    assert torch.equal(recordings.read("named", content=path.read_bytes()), expected)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    assert refusal(path).startswith(f"{path}: cannot be read as audio: ")
+
+
+@pytest.mark.parametrize(("announced", "fault"), [(8_000, ""), (20_000, "is cut off, ")])
+def test_a_flac_whose_header_is_wrong_is_refused(tmp_path, announced, fault):
+    path = flac_announcing(tmp_path / "a.flac", announced)
+    line = f"{path}: {fault}holds 16000 samples, expected {announced} by its header"
+    assert refusal(path) == line
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_wav_that_goes_on_behind_its_announced_end_is_refused(wav, silent):
+    """A recorder that was switched off leaves a header of what it had written at some time."""
+    behind = bytes(2_000) if silent else wav.read_bytes()[-2_000:]
+    wav.write_bytes(wav.read_bytes()[:-2_000] + behind)
+    announce(wav, 0, 1_200)
+    line = f"{wav}: holds 2000 bytes behind the samples that its header announces, expected"
+    assert refusal(wav).startswith(line)
+    assert len(recordings.read("named", content=wav.read_bytes()[: HEADER + 1_200])) == 600
+
+
+def test_a_short_tag_behind_the_samples_does_not_matter(wav):
+    whole = recordings.read(wav)
+    wav.write_bytes(wav.read_bytes() + b"TAG" + bytes(125))
+    assert torch.equal(recordings.read(wav), whole)
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".aiff"])
+def test_other_formats_are_read_and_refused_when_cut_off(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, np.tile(SAMPLES, 10), 16_000)
+    assert len(recordings.read(path)) == 16_000
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert "is cut off, holds" in refusal(path)
+
+
+def test_a_name_need_not_be_utf_8(wav):
+    expected, path = recordings.read(wav), wav.with_name(os.fsdecode(b"caf\xe9.wav"))
+    wav.rename(path)
+    assert torch.equal(recordings.read(path), expected)
+    path.write_bytes(path.read_bytes()[:300])
+    assert refusal(path).startswith(f"{path}: is cut off")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
