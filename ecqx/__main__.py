@@ -266,6 +266,8 @@ def _dataset(text: str, root: Path | None):
         raise ValueError(f"--data {text}: expected a mapping or the name of a data set")
     if hasattr(source, "missing") and (missing := source.missing(root)):
         raise ValueError(missing)
+    if hasattr(source, "unread") and (unread := source.unread(root)):
+        print(unread, file=sys.stderr)
     return source.prepare(derive_seed("prepare_data", name), root)
 
 

@@ -54,7 +54,8 @@ def read_attributions(path: str | Path) -> pd.DataFrame:
 
 def _read(path: str | Path, **options) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, **options)
+        # a class may be called NA, or 01
+        return pd.read_csv(path, converters={"class": str}, **options)
     except (ValueError, UnicodeDecodeError, EOFError, OSError) as error:
         # pandas' own errors (an empty file, a missing column, a broken row) are ValueErrors
         raise ValueError(f"{path}: {error}") from error

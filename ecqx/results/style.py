@@ -32,6 +32,7 @@ DOTS_PER_INCH = 200  # of a PNG, and of raster parts of a PDF
 RC = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same glyphs everywhere
+    "text.parse_math": False,  # names of classes and runs may hold dollars
     "font.size": FONT_SIZE,
     "axes.titlesize": FONT_SIZE,
     "axes.titlepad": 4.0,

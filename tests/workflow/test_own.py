@@ -1,6 +1,7 @@
 """Own data and own models, described in the configuration alone."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -192,12 +193,16 @@ def test_own_data_are_prepared_again_if_a_file_changes(mine):
 @pytest.mark.slow
 def test_a_damaged_image_ends_its_job_in_one_line(mine):
     photos(mine.folder)
-    path = mine.folder / "photos/dog/3.png"
-    path.write_bytes(path.read_bytes()[:40])
+    (mine.folder / "photos/dog/4.heic").touch()
+    path = mine.folder / "photos/dog" / os.fsdecode(b"caf\xe9.png")
+    path.write_bytes((mine.folder / "photos/dog/3.png").read_bytes()[:40])
     done = mine.call("--until", "prepare_data", dataset=PHOTOS)
     assert done.returncode == 1
     said = [line for line in done.stdout.splitlines() if line.startswith("photos: ")]
-    assert len(said) == 1 and f"{path}: cannot be read as an image: " in said[0], done.stdout
+    assert len(said) == 2, done.stdout
+    assert said[0] == f"photos: {mine.folder}/photos: 1 file is not read: 1 .heic"
+    named = str(path).encode("utf-8", "backslashreplace").decode()
+    assert said[1].startswith(f"photos: {named}: cannot be read as an image: ")
     assert "Traceback" not in done.stdout
 
 

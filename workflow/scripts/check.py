@@ -29,6 +29,8 @@ def main(snakemake) -> None:
         for problem in problems:
             tell(problem)
         sys.exit(1)
+    for name, line in data_files.unread(config, data_files.data_root(config)).items():
+        tell(f"{name}: {line}")
     described = [
         {"method": name} | parameter
         for name, points in settings["grids"].items()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecqx.tasks.own_data._source import check_share
+from ecqx.tasks.own_data._source import check_class_name, check_share
 
 if TYPE_CHECKING:
     import torch
@@ -26,11 +27,24 @@ class Listing:
     classes : tuple of str, names of the class folders, sorted.
     splits : dict, split -> its (file, label) by class and name. Without ``train`` among the folders
         all files are there.
+    unread : dict, suffix -> number of the files that are not read, beside class folders too; hidden
+        files are not counted.
     """
 
     folder: Path
     classes: tuple[str, ...]
     splits: dict[str, Labelled]
+    unread: dict[str, int]
+
+    def told(self) -> str | None:
+        """One line on the files that are not read; None if all are."""
+        if not self.unread:
+            return None
+        counts = ", ".join(
+            f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(self.unread.items())
+        )
+        number = sum(self.unread.values())
+        return f"{self.folder}: {number} file{'s are' if number > 1 else ' is'} not read: {counts}"
 
     def first_files(self) -> list[Path]:
         """One of each class and split: a look at it finds what is wrong with all of them."""
@@ -50,12 +64,13 @@ def check_shares(validation: float, test: float) -> None:
 
 
 def list_files(folder: Path, suffixes: tuple[str, ...]) -> Listing:
-    """The files with one of the suffixes (in either case); hidden files and others are left out.
+    """The files with one of the suffixes (in either case); hidden files are left out.
 
     Raises
     ------
     ValueError : no folder, fewer than two classes, a class without files, or one that training
-        lacks, or a folder that nothing would be read from: beside train, or in that of a class.
+        lacks, or a folder that nothing would be read from: beside train, or in that of a class; or
+        the name of a class is no text.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: is a file, expected a folder of class folders")
@@ -75,6 +90,10 @@ def list_files(folder: Path, suffixes: tuple[str, ...]) -> Listing:
     if len(classes) < 2:
         found = f"one class folder ({classes[0]})" if classes else "no class folders"
         raise ValueError(f"{tops['train']}: holds {found}, expected at least two")
+    for name in classes:
+        check_class_name(str(tops["train"]), name)
+    beside = (path for top in {folder, *tops.values()} for path in _files(top))
+    unread = Counter(path.suffix.lower() for path in beside)
     splits: dict[str, Labelled] = {}
     for name, top in tops.items():
         splits[name] = []
@@ -86,24 +105,28 @@ def list_files(folder: Path, suffixes: tuple[str, ...]) -> Listing:
                 )
             if inner := _folders(class_folder):
                 raise ValueError(f"{class_folder}: holds a folder {inner[0].name}, expected files")
-            files = _files(class_folder, suffixes)
+            inside = _files(class_folder)
+            files = [path for path in inside if path.suffix.lower() in suffixes]
+            unread.update(path.suffix.lower() for path in set(inside).difference(files))
             if not files:
                 raise ValueError(f"{class_folder}: holds no file ending in {', '.join(suffixes)}")
             label = classes.index(class_folder.name)
             splits[name] += [(file, label) for file in files]
         if not splits[name]:
             raise ValueError(f"{top}: holds no class folders")
-    return Listing(tops["train"], classes, splits)
+    return Listing(tops["train"], classes, splits, dict(unread))
 
 
 def _folders(folder: Path) -> list[Path]:
-    inside = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(path for path in inside if path.is_dir())
+    return [path for path in _visible(folder) if path.is_dir()]
 
 
-def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    inside = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(path for path in inside if path.suffix.lower() in suffixes)
+def _files(folder: Path) -> list[Path]:
+    return [path for path in _visible(folder) if not path.is_dir()]
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def complete_splits(

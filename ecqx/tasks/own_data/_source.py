@@ -74,6 +74,10 @@ class Source(ABC):
             return str(error)
         return None
 
+    def unread(self, root: Path | None) -> str | None:
+        """One line on the files there that are not read; None if all are."""
+        return None
+
     def locate(self, root: Path | None) -> Path:
         """The path, see :func:`ecqx.tasks.locating.locate`."""
         return locate(self.path, root)
@@ -86,6 +90,13 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def check_class_name(where: str, name: str) -> None:
+    """ValueError unless the name is a text that tables, figures and the page can hold."""
+    if not name.isprintable():
+        # what is no UTF-8 in the name of a folder becomes surrogates
+        raise ValueError(f"{where}: got the class {name!r}, expected printable characters in UTF-8")
 
 
 def check_integer(field: str, value: Any, low: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ecqx.tasks.own_data import _images
 from ecqx.tasks.own_data._source import Source as _Source
-from ecqx.tasks.own_data._source import check_choice, check_share, naming
+from ecqx.tasks.own_data._source import check_choice, check_class_name, check_share, naming
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 _CHANNELS = (1, 3, 4)  # grey, colors, colors and transparency
+_LOOKED_AT = 1_000_000  # about how many values
+_MOST = (0.01, 0.99)  # quantiles
+_FURTHEST = 5.0  # times the spread of the other split
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Source(_Source):
             raise ValueError(
                 f"classes: got {self.classes!r}, expected a list of at least two distinct names"
             )
+        for name in self.classes or ():
+            check_class_name("classes", name)
         check_choice("augmentation", self.augmentation, _images.AUGMENTATIONS)
         check_share("validation", self.validation)
 
@@ -79,6 +83,7 @@ class Source(_Source):
         )
         train, validation = self._split(path, arrays["y_train"], seed)
         x, x_test = (_images_of(path, key, arrays[key]) for key in ("x_train", "x_test"))
+        _check_ranges(path, arrays["x_train"], arrays["x_test"])
         y, y_test = (torch.from_numpy(arrays[key].astype("int64")) for key in ("y_train", "y_test"))
         parts = {
             "train": (x[train], y[train]),
@@ -133,8 +138,7 @@ class Source(_Source):
                 )
             if 0 in x_shape:
                 raise ValueError(f"{path}: x_{part} is empty, its shape is {x_shape}")
-            # nearly always the layout of torch; no image has so many channels
-            if len(x_shape) == 4 and x_shape[1] in _CHANNELS and x_shape[3] > max(_CHANNELS):
+            if _channels_first(x_shape):
                 raise ValueError(
                     f"{path}: x_{part} of shape {x_shape} looks like n x C x H x W, "
                     "expected n x H x W x C"
@@ -169,6 +173,42 @@ class Source(_Source):
         return tuple(self.classes or map(str, range(n_classes)))
 
 
+def _channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether images look like those of torch: few channels in front, or a square behind them."""
+    if len(shape) != 4:
+        return False
+    _, first, second, third = shape
+    few_in_front = first in _CHANNELS and third > max(_CHANNELS)
+    return few_in_front or (second == third != first)
+
+
+def _check_ranges(path: Path, train: np.ndarray, test: np.ndarray) -> None:
+    """ValueError if one of training and test was scaled, or shifted to both sides of 0, alone.
+
+    Where most of the values lie tells: single ones may lie far out.
+    """
+    ends = {name: _ends(x) for name, x in (("x_train", train), ("x_test", test))}
+    (low, high), (low_test, high_test) = ends.values()
+    spread, spread_test = high - low, high_test - low_test
+    if min(spread, spread_test) <= 0:
+        return  # what does not vary has no scale
+    without_negative = min(low, low_test) < 0 <= max(train.min(), test.min())
+    if without_negative or max(spread, spread_test) > _FURTHEST * min(spread, spread_test):
+        said = {name: f"{low:.3g} to {high:.3g}" for name, (low, high) in ends.items()}
+        raise ValueError(
+            f"{path}: x_test spans {said['x_test']}, x_train {said['x_train']} (98 % of the "
+            "values), expected both in the same range"
+        )
+
+
+def _ends(x: np.ndarray) -> tuple[float, float]:
+    import numpy as np
+
+    values = x.reshape(-1)
+    low, high = np.quantile(values[:: max(1, values.size // _LOOKED_AT)], _MOST)
+    return float(low), float(high)
+
+
 def _header(path: Path, key: str) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and type of an array, without reading it."""
     from numpy.lib import format as npy
@@ -191,7 +231,11 @@ def _read(path: Path, key: str) -> np.ndarray:
 
     def read(archive: zipfile.ZipFile) -> np.ndarray:
         with archive.open(f"{key}.npy") as file:
-            return npy.read_array(file, allow_pickle=False)
+            array = npy.read_array(file, allow_pickle=False)
+            # the checksum is compared at the end
+            if file.read(1):
+                raise ValueError(f"{key} goes on behind {array.shape}, which its header announces")
+            return array
 
     return _opened(path, key, read)
 
@@ -201,9 +245,11 @@ def _opened(path: Path, key: str, read: Callable):
         with zipfile.ZipFile(path) as archive:
             if f"{key}.npy" in archive.namelist():
                 return read(archive)
-    # the header of an array is a text that is parsed, pickled objects are refused
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: cannot be read as .npz: {error}") from error
+    # Encrypted, packed in a way that zipfile does not know, damaged, of another kind: each has an
+    # exception of its own. The header of an array is a text that is parsed.
+    except Exception as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: cannot be read as .npz: {cause}") from error
     raise ValueError(f"{path}: has no array {key}, expected {', '.join(KEYS)}")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ecqx.tasks.data import Dataset
 
-SUFFIXES = (".wav", ".flac", ".ogg")
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 _SLOWEST = 8_000  # Hz, of telephones
 _SHORTEST = 0.1  # seconds
 _AT_A_TIME = 256  # clips
@@ -73,6 +73,9 @@ class Source(_Source):
         for path in listing.first_files():
             recordings.check(path, self.sample_rate)
         _folders.check_split(listing, self._shares, self._group_of)
+
+    def unread(self, root: Path | None) -> str | None:
+        return _folders.list_files(self.locate(root), SUFFIXES).told()
 
     def prepare(self, seed: int, root: Path | None = None) -> Dataset:
         import torch

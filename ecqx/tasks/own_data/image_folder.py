@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from ecqx.tasks.data import Dataset
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+SUFFIXES = (
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".bmp", ".dib", ".gif", ".tif",
+    ".tiff", ".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga",
+)  # fmt: skip
 _MODES = {1: "L", 3: "RGB"}
 _ORIENTATION = 0x0112  # EXIF tag
 # its value -> name of the transposition that undoes it
@@ -72,6 +75,9 @@ class Source(_Source):
         for path in listing.first_files():
             _check_depth(path)
         _folders.check_split(listing, self._shares)
+
+    def unread(self, root: Path | None) -> str | None:
+        return _folders.list_files(self.locate(root), SUFFIXES).told()
 
     def prepare(self, seed: int, root: Path | None = None) -> Dataset:
         import torch

@@ -788,6 +788,17 @@ def test_gallery_has_a_row_per_sample_and_a_column_per_method(runs):
     np.testing.assert_allclose(shown.get_array(), expected)
 
 
+def test_names_of_classes_are_shown_as_they_are(runs):
+    names = ["cost_$5_vs_$6", r"\alpha_{1} = 50% #$", "$x$"]
+    images, reference, selected, maps = gallery_input(runs)
+    figure = figures.gallery(images, reference, selected, maps, LRP, None, names)
+    figure.savefig(io.BytesIO(), format="png")
+    figure.savefig(io.BytesIO(), format="pdf")
+    labels = [axis.yaxis.label for axis in figure.axes if axis.get_ylabel() in names]
+    assert [label.get_text() for label in labels] == names
+    assert not any(label.get_parse_math() for label in labels)
+
+
 def test_gallery_of_a_column_has_a_row_per_method(runs):
     images, reference, selected, maps = gallery_input(runs)
     figure = figures.gallery(images, reference, selected, maps, LRP, None, list("abc"), "column")

@@ -36,3 +36,11 @@ def test_what_is_no_table_is_named(tmp_path):
     pd.DataFrame({"dataset": ["d"]}).to_csv(plain, index=False)
     with pytest.raises(ValueError, match="attributions.csv: .*mean"):
         files.read_attributions(plain)
+
+
+def test_the_names_of_classes_are_text(tmp_path):
+    names = ["NA", "null", "01", "=1+1", "$x$", "a,b"]
+    path = tmp_path / "predictions.csv"
+    pd.DataFrame({"class": names, "n": range(6)}).to_csv(path, index=False)
+    table = files.read(path)
+    assert table["class"].tolist() == names and table["n"].tolist() == list(range(6))

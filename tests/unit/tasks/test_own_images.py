@@ -1,4 +1,7 @@
+import io
+import os
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -299,6 +302,51 @@ def test_a_damaged_image_is_named(tmp_path, suffix, kept):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "form"),
+    [("jfif", "JPEG"), ("jpe", "JPEG"), ("pnm", "PPM"), ("tga", "TGA"), ("JFIF", "JPEG")],
+)
+def test_images_of_rarer_suffixes_are_read(tmp_path, suffix, form):
+    fill(tmp_path, {"a": 10, "b": 10})
+    for path in sorted(tmp_path.glob("*/*.png"))[::2]:
+        with Image.open(path) as image:
+            image.save(path.with_suffix(f".{suffix}"), format=form)
+        path.unlink()
+    photos = source(tmp_path)
+    assert sum(len(getattr(photos.prepare(0), name)) for name in SPLITS) == 20
+    assert photos.unread(None) is None
+
+
+def test_what_is_not_read_is_counted_and_named(tmp_path):
+    fill(tmp_path, {"a": 10, "b": 10})
+    for name in ("a/0.heic", "b/1.HEIC", "a/notes.txt", "b/README", "extra.png", ".hidden"):
+        (tmp_path / name).write_bytes(b"x")
+    photos = source(tmp_path)
+    line = f"{tmp_path}: 5 files are not read: 1 without suffix, 2 .heic, 1 .png, 1 .txt"
+    assert photos.unread(None) == line and photos.missing(None) is None
+    assert sum(len(getattr(photos.prepare(0), name)) for name in SPLITS) == 20
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines", b"tab\there"])
+def test_a_class_that_is_no_text_is_refused(tmp_path, name):
+    name = os.fsdecode(name)
+    fill(tmp_path, {name: 10, "b": 10})
+    line = f"{tmp_path}: got the class {name!r}, expected printable characters in UTF-8"
+    assert source(tmp_path).missing(None) == line and line.isprintable()
+
+
+def test_names_of_files_need_not_be_utf_8(tmp_path):
+    fill(tmp_path, {"a": 10, "b": 10})
+    path = tmp_path / "a" / os.fsdecode(b"caf\xe9.png")
+    (tmp_path / "a/000.png").rename(path)
+    assert source(tmp_path).missing(None) is None
+    assert sum(len(getattr(source(tmp_path).prepare(0), name)) for name in SPLITS) == 20
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ValueError) as caught:
+        source(tmp_path).prepare(0)
+    assert str(caught.value).startswith(f"{path}: cannot be read as an image")
+
+
 # --- arrays
 
 
@@ -422,6 +470,8 @@ def changed(**changes):
          "x_train of shape (40, 3, 32, 32) looks like n x C x H x W, expected n x H x W x C"),
         (changed(x_train=np.zeros((40, 1, 6, 6)), x_test=np.zeros((12, 1, 6, 6))),
          "x_train of shape (40, 1, 6, 6) looks like n x C x H x W, expected n x H x W x C"),
+        (changed(x_train=np.zeros((40, 2, 6, 6)), x_test=np.zeros((12, 2, 6, 6))),
+         "x_train of shape (40, 2, 6, 6) looks like n x C x H x W, expected n x H x W x C"),
         (changed(y_train=np.r_[200_000_000, np.arange(39) % 4]),
          "y_train has no sample of class 4, expected all of 0 to 200000000"),
         (changed(y_train=np.r_[5, np.arange(39) % 4]),
@@ -471,3 +521,77 @@ def test_pickled_objects_are_refused(tmp_path):
     content = arrays() | {"y_train": np.array([{}] * 40, dtype=object)}
     line = npz(tmp_path, content).missing(None)
     assert line.startswith(f"{tmp_path}/data.npz: cannot be read as .npz: Object arrays")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "refused"),
+    [
+        ((0, 1), (0, 255), True),
+        ((0, 255), (0, 1), True),
+        ((0, 1), (-1, 1), True),
+        ((-1, 1), (0, 1), True),
+        ((-1, 1), (0, 255), True),
+        ((-1, 1), (-0.9, 1.2), False),
+        ((0, 1), (0, 0.4), False),
+        ((0, 1), (0.2, 0.7), False),
+        ((100, 200), (90, 150), False),
+    ],
+)
+def test_training_and_test_of_unlike_range_are_refused(tmp_path, train, test, refused):
+    rng = np.random.default_rng(0)
+    content = arrays() | {
+        "x_train": rng.uniform(*train, (40, 6, 6, 3)),
+        "x_test": rng.uniform(*test, (12, 6, 6, 3)),
+    }
+    # single values may lie far out
+    content["x_train"][3, 2, 2, 0] *= 3
+    if not refused:
+        assert len(npz(tmp_path, content).prepare(0).test) == 12
+        return
+    with pytest.raises(ValueError, match="x_test spans .*, x_train .*, expected both in the same"):
+        npz(tmp_path, content).prepare(0)
+
+
+def test_an_array_that_announces_too_little_is_refused(tmp_path):
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for key, array in arrays().items():
+            file = io.BytesIO()
+            np.save(file, array)
+            kept = file.getvalue().replace(b"(40, 6, 6, 3)", b"(20, 6, 6, 3)")
+            archive.writestr(f"{key}.npy", kept.replace(b"(40,)", b"(20,)"))
+    source = own_data.describe({"kind": "arrays", "name": "mine", "path": str(path)})
+    assert source.missing(None) == (
+        f"{path}: cannot be read as .npz: y_train goes on behind (20,), which its header announces"
+    )
+
+
+def set_bits(content, offset_local, offset_central, value):
+    """Change two bytes of the header of each member of an archive, in both of its places."""
+    for signature, offset in ((b"PK\3\4", offset_local), (b"PK\1\2", offset_central)):
+        at = -1
+        while (at := content.find(signature, at + 1)) >= 0:
+            content[at + offset : at + offset + 2] = value.to_bytes(2, "little")
+
+
+@pytest.mark.parametrize(
+    ("places", "value", "said"),
+    [((6, 8), 1, "encrypted"), ((8, 10), 9, "compression"), ((8, 10), 99, "compression")],
+)
+def test_encrypted_archives_and_other_packers_are_refused(tmp_path, places, value, said):
+    source = npz(tmp_path, arrays())
+    path = tmp_path / "data.npz"
+    content = bytearray(path.read_bytes())
+    set_bits(content, *places, value)
+    path.write_bytes(content)
+    line = source.missing(None)
+    assert line.startswith(f"{path}: cannot be read as .npz: ") and said in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("start", [b"\x93NUMPY", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b\x08", b"Rar!"])
+def test_another_kind_of_file_is_refused(tmp_path, start):
+    source = npz(tmp_path, arrays())
+    path = tmp_path / "data.npz"
+    path.write_bytes(start + bytes(500))
+    assert source.missing(None) == f"{path}: cannot be read as .npz: File is not a zip file"

@@ -25,14 +25,15 @@ def open_log(path: str | Path) -> Callable[[str], None]:
     -------
     A function that writes a line to the log and to the console that the job was started from.
     """
-    console = os.fdopen(os.dup(2), "w", buffering=1)
+    # names of files need not be text in UTF-8
+    console = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     sys.stdout.flush()
     sys.stderr.flush()
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    sys.stdout.reconfigure(line_buffering=True)
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
 
     def tell(line: str) -> None:
         print(line)

@@ -66,6 +66,13 @@ def missing(config: Mapping[str, Any], root: Path | None) -> dict[str, str]:
     return found
 
 
+def unread(config: Mapping[str, Any], root: Path | None) -> dict[str, str]:
+    """Name of own data -> one line on the files there that are not read, where there are any."""
+    sources = {name: datasets.get(name) for name in own.described(config, "dataset")}
+    lines = {name: source.unread(root) for name, source in sources.items()}
+    return {name: line for name, line in lines.items() if line}
+
+
 def _reason(package: Any, name: str, root: Path | None) -> str | None:
     try:
         module = package.get(name)
