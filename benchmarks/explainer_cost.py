@@ -24,6 +24,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from benchmarks.timing import seconds
+from ecqx.evaluation import subset
 from ecqx.evaluation.evaluate import explain_all
 from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.tasks.datasets import cluttered_digits
@@ -32,8 +33,8 @@ from ecqx.tasks.models import small_vgg
 SAMPLES, BATCH, QUANTUS_BATCH = 256, 128, 64
 
 
-def trained() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
-    """A small VGG after one epoch, and the samples to be explained."""
+def trained() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A small VGG after one epoch, the samples to be explained, and their background."""
     data = cluttered_digits.compose(0, n_train=2000, n_validation=10, n_test=SAMPLES)
     torch.manual_seed(0)
     model = small_vgg.build(data.input_shape, len(data.classes))
@@ -42,7 +43,7 @@ def trained() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
         optimizer.zero_grad()
         cross_entropy(model(data.train.x[index]), data.train.y[index]).backward()
         optimizer.step()
-    return model.eval(), data.test.x, data.test.y
+    return model.eval(), data.test.x, data.test.y, subset.background(data.train, 0)
 
 
 def plain_pass(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
@@ -107,7 +108,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
-    model, x, y = trained()
+    model, x, y, background = trained()
     model, x, y = model.to(options.device), x.to(options.device), y.to(options.device)
     evaluated = copy.deepcopy(model).to(memory_format=torch.channels_last)
     compared = copy.deepcopy(model)
@@ -120,7 +121,7 @@ def main() -> None:
     for name in options.explainers:
         ratio, spent = compare(
             plain,
-            lambda name=name: explain_all(evaluated, x, y, [name], BATCH),
+            lambda name=name: explain_all(evaluated, x, y, [name], BATCH, background),
             options.pairs,
             options.device,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -41,23 +42,72 @@ def feature_layer(model: torch.nn.Module, sample: Tensor) -> str:
     ValueError : the model has neither a convolution nor two dense layers, or the convolution that
         runs last is the same module as another that runs behind it.
     """
-    leaves = [
-        run for run in _forward(model, sample) if not any(True for _ in run.module.children())
-    ]
-    convolutions = [i for i, run in enumerate(leaves) if isinstance(run.module, torch.nn.Conv2d)]
+    leaves, convolutions = _leaves(model, sample)
     if convolutions:
-        last = end = convolutions[-1]
-        while end + 1 < len(leaves) and leaves[end + 1].shape == leaves[last].shape:
-            end += 1
-        # Hooks see the last run of a module; if it runs again later, that output is another one.
-        for i in range(end, last - 1, -1):
-            if all(run.name != leaves[i].name for run in leaves[i + 1 :]):
-                return leaves[i].name
-        raise ValueError(f"{leaves[last].name} runs again after the last feature map")
+        last = convolutions[-1]
+        return _last_of_its_own(leaves, last, _end(leaves, last, len(leaves)))
     dense = [i for i, run in enumerate(leaves) if isinstance(run.module, torch.nn.Linear)]
     if len(dense) < 2:
         raise ValueError("the model has no feature map: neither a convolution nor a hidden layer")
     return leaves[dense[-1] - 1].name
+
+
+def mid_feature_layer(model: torch.nn.Module, sample: Tensor) -> str:
+    """Name of the module whose output is the last feature map of the stage before the last.
+
+    That is the last one that runs with at least four times the positions of the network's last
+    feature map. In a network that does not shrink its maps it is the map behind the convolution
+    in the middle of all that run, the earlier one of two.
+
+    Parameters
+    ----------
+    sample : Tensor, shape (1, ...)
+
+    Raises
+    ------
+    ValueError : the model runs fewer than two convolutions, or the module runs again behind that
+        map.
+    """
+    leaves, convolutions = _leaves(model, sample)
+    if len(convolutions) < 2:
+        raise ValueError("the model has no feature map before its last")
+    last = convolutions[-1]
+    finer = [
+        i
+        for i in range(convolutions[0], last)
+        if len(leaves[i].shape or ()) == 4
+        and math.prod(leaves[i].shape[2:]) >= 4 * math.prod(leaves[last].shape[2:])
+    ]
+    if finer:
+        return _last_of_its_own(leaves, max(i for i in convolutions if i <= finer[-1]), finer[-1])
+    middle = (len(convolutions) - 1) // 2
+    first = convolutions[middle]
+    return _last_of_its_own(leaves, first, _end(leaves, first, convolutions[middle + 1]))
+
+
+def _leaves(model: torch.nn.Module, sample: Tensor) -> tuple[list[_Run], list[int]]:
+    """What ran and has no parts, in order, and the places of the convolutions in it."""
+    leaves = [
+        run for run in _forward(model, sample) if not any(True for _ in run.module.children())
+    ]
+    return leaves, [i for i, run in enumerate(leaves) if isinstance(run.module, torch.nn.Conv2d)]
+
+
+def _end(leaves: Sequence[_Run], first: int, before: int) -> int:
+    """Place of the last of the leaves from `first` on that keep its output's shape."""
+    end = first
+    while end + 1 < before and leaves[end + 1].shape == leaves[first].shape:
+        end += 1
+    return end
+
+
+def _last_of_its_own(leaves: Sequence[_Run], first: int, end: int) -> str:
+    """Name of the last leaf from `first` to `end` that does not run again later."""
+    # Hooks see the last run of a module; if it runs again later, that output is another one.
+    for i in range(end, first - 1, -1):
+        if all(run.name != leaves[i].name for run in leaves[i + 1 :]):
+            return leaves[i].name
+    raise ValueError(f"{leaves[first].name} runs again after its feature map")
 
 
 def map_shapes(

@@ -41,6 +41,7 @@ def explain_all(
     target: Tensor,
     explainers: Iterable[str],
     batch_size: int | None = None,
+    background: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Maps of every explainer that applies to the model.
 
@@ -52,6 +53,8 @@ def explain_all(
     explainers : iterable of str, names in ``EXPLAINERS``.
     batch_size : int, optional; samples explained at once; bounds the memory, does not change the
         maps. By default 128, fewer of large inputs.
+    background : Tensor, shape (b, C, H, W), optional; training inputs, for explainers that compare
+        inputs with a background, see `ecqx.evaluation.subset.background`.
 
     Returns
     -------
@@ -61,20 +64,20 @@ def explain_all(
 
     Raises
     ------
-    ValueError : an explainer is unknown or shapes do not fit.
+    ValueError : an explainer is unknown or has no background that it needs, or shapes do not fit.
     """
     names = list(explainers)
     skipped = inapplicable(model, names)
     device = device_of(model, x.device)
     size = batch_size or min(_MOST_SAMPLES, samples_at_once(x.shape[1:]))
     batches = list(zip(x.split(size), target.split(size), strict=True))
+
+    def explain(name: str, part: Tensor, classes: Tensor) -> Tensor:
+        explain_part = EXPLAINERS[name].fn
+        return explain_part(model, part.to(device), classes.to(device), background).to(x.device)
+
     return {
-        name: torch.cat(
-            [
-                EXPLAINERS[name].fn(model, part.to(device), classes.to(device)).to(x.device)
-                for part, classes in batches
-            ]
-        )
+        name: torch.cat([explain(name, *batch) for batch in batches])
         for name in names
         if name not in skipped
     }
@@ -88,6 +91,7 @@ def make_reference(
     target: Tensor,
     explainers: Iterable[str],
     score: Score,
+    background: Tensor | None = None,
 ) -> Reference:
     """Maps and logits of the full-precision network.
 
@@ -102,13 +106,17 @@ def make_reference(
         left out.
     score : callable (logits, y) -> float; the score of the data set, see
         `ecqx.tasks.task.objective`.
+    background : Tensor, shape (b, C, H, W), optional; see `explain_all`. All networks that are
+        compared with the reference explain against the same one.
     """
     model = _channels_last(model)
     logits = predict(model, split.x)
+    background = split.x[:0] if background is None else background
     return Reference(
         index=index,
         target=target,
-        maps=explain_all(model, split.x[index], target, explainers),
+        maps=explain_all(model, split.x[index], target, explainers, background=background),
+        background=background,
         correct=hits(logits[index], target, split.multilabel),
         logits=logits,
         accuracy=score(scorable(logits, split.y), split.y),
@@ -248,7 +256,7 @@ def evaluate_network(
         )
     model = _channels_last(model)
     logits = predict(model, split.x)
-    maps = explain_all(model, split.x[index], target, explainers)
+    maps = explain_all(model, split.x[index], target, explainers, background=reference.background)
     rows = attribution_rows(
         maps,
         reference.maps,

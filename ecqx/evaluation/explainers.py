@@ -3,7 +3,8 @@
 Every explainer is called as ``fn(model, x, target)`` with inputs (n, C, H, W) and class indices
 (n,), and returns one signed map (n, H, W) per input; what an explainer attributes to channels is
 summed over them. Target classes are given by the caller, so that two networks are asked the same
-question.
+question. So is the background, training inputs that some explainers compare an input with:
+``fn(model, x, target, background)``; the others do not look at it.
 
 To add an explainer, write one function here under ``@explainer``. It finds the model in evaluation
 mode with all parameters frozen and `x` requiring a gradient, and need not restore any of that.
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ecqx.seeding import derive_seed
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -28,18 +31,21 @@ class Explainer:
 
     Attributes
     ----------
-    fn : callable, ``fn(model, x, target) -> (n, H, W)``; see the module's description. Raises
-        ValueError on shapes that do not fit, or if the explainer does not apply to the model.
+    fn : callable, ``fn(model, x, target, background=None) -> (n, H, W)``; see the module's
+        description. Raises ValueError on shapes that do not fit, if the explainer does not apply to
+        the model, or if it needs a background and has none.
     label : str, readable name.
     source : str, where the method comes from.
     applies : callable, ``applies(model)`` is None if the explainer applies to the model, else the
         reason why not.
+    needs_background : bool, whether the explainer compares inputs with a background.
     """
 
-    fn: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    fn: Callable[..., Tensor]
     label: str
     source: str
     applies: Callable[[nn.Module], str | None]
+    needs_background: bool
 
 
 EXPLAINERS: dict[str, Explainer] = {}
@@ -48,6 +54,7 @@ _INTEGRATION_STEPS = 32
 _NOISY_SAMPLES = 16
 _NOISE = 0.15  # standard deviation relative to a sample's range of values
 _NOISE_SEED = 0
+_PATH_SEED = derive_seed("expected_gradients")
 
 
 def _always(model: nn.Module) -> None:
@@ -60,6 +67,14 @@ def _needs_convolution(model: nn.Module) -> str | None:
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         return None
     return "the model has no convolutional feature map"
+
+
+def _needs_earlier_map(model: nn.Module) -> str | None:
+    from torch import nn
+
+    if sum(isinstance(module, nn.Conv2d) for module in model.modules()) > 1:
+        return None
+    return "the model has no convolutional feature map before its last"
 
 
 # zennit costs over a second of start-up; only explainers that propagate relevance import it.
@@ -99,9 +114,16 @@ def _needs_rectified_map(model: nn.Module) -> str | None:
 
 
 def explainer(
-    *, label: str, source: str, applies: Callable[[nn.Module], str | None] = _always
+    *,
+    label: str,
+    source: str,
+    applies: Callable[[nn.Module], str | None] = _always,
+    needs_background: bool = False,
 ) -> Callable[[Callable], Callable]:
     """Register a function of model, inputs and targets under its own name.
+
+    One that needs a background is given it as fourth argument, at least one input on the device of
+    the inputs.
 
     See `Explainer` for the parameters.
 
@@ -116,7 +138,9 @@ def explainer(
             raise ValueError(f"explainer {name!r} is registered already")
 
         @functools.wraps(fn)
-        def guarded(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+        def guarded(
+            model: nn.Module, x: Tensor, target: Tensor, background: Tensor | None = None
+        ) -> Tensor:
             import torch
 
             if x.ndim != 4 or target.shape != x.shape[:1]:
@@ -126,14 +150,16 @@ def explainer(
                 )
             if (reason := applies(model)) is not None:
                 raise ValueError(f"{name} does not apply: {reason}")
+            more = [_background_for(name, x, background)] if needs_background else []
             with _frozen(model), torch.inference_mode(False), torch.enable_grad():
-                maps = fn(model, x.detach().clone().requires_grad_(), target.clone()).detach()
+                inputs = x.detach().clone().requires_grad_()
+                maps = fn(model, inputs, target.clone(), *(part.clone() for part in more)).detach()
             expected = (len(x), *x.shape[2:])
             if tuple(maps.shape) != expected:
                 raise ValueError(f"{name}: returned shape {tuple(maps.shape)}, expected {expected}")
             return maps
 
-        EXPLAINERS[name] = Explainer(guarded, label, source, applies)
+        EXPLAINERS[name] = Explainer(guarded, label, source, applies, needs_background)
         return guarded
 
     return register
@@ -187,17 +213,26 @@ def grad_cam(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     Upsampled to the input's size bilinearly (corners not aligned). Which feature map is the last,
     `ecqx.attribution.feature_maps.feature_layer` says. Never negative.
     """
-    import torch
-
     from ecqx.attribution.feature_maps import feature_layer
 
-    layer = model.get_submodule(feature_layer(model, x[:1].detach()))
-    with _recorded([layer]) as outputs:
-        logit = _target_logits(model, x, target)
-    activation = outputs[-1]
-    (gradient,) = torch.autograd.grad(logit.sum(), activation)
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return _enlarged((weights * activation).sum(dim=1).relu(), x)
+    return _grad_cam(feature_layer(model, x[:1].detach()), model, x, target)
+
+
+@explainer(
+    label="Grad-CAM, stage before",
+    source="Selvaraju et al. [selvaraju2017gradcam], equations 1 and 2, of an earlier layer",
+    applies=_needs_earlier_map,
+)
+def grad_cam_mid(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    """Grad-CAM of the last feature map of the stage before the last: at least four times as fine.
+
+    The last feature map has few positions, and its Grad-CAM says little that a network could lose.
+    Which one comes before it, `ecqx.attribution.feature_maps.mid_feature_layer` says. Otherwise as
+    `grad_cam`.
+    """
+    from ecqx.attribution.feature_maps import mid_feature_layer
+
+    return _grad_cam(mid_feature_layer(model, x[:1].detach()), model, x, target)
 
 
 @explainer(
@@ -229,6 +264,34 @@ def integrated_gradients(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
         point = x * ((step + 0.5) / _INTEGRATION_STEPS)
         total += _gradient(model, point.requires_grad_(), target)
     return (total / _INTEGRATION_STEPS * x).sum(dim=1)
+
+
+@explainer(
+    label="Expected gradients",
+    source="Erion et al. [erion2021expected]",
+    needs_background=True,
+)
+def expected_gradients(model: nn.Module, x: Tensor, target: Tensor, background: Tensor) -> Tensor:
+    """Integrated gradients in expectation over baselines drawn from training data.
+
+    One gradient per input b of the background, at b + alpha (x - b), times x - b; their mean. Alpha
+    is uniform in [0, 1], one draw from each of as many equal parts of it as there are baselines, in
+    random order (the paper draws them independently, which has the same expectation and more
+    spread). In expectation a map sums to the target's logit minus its mean over the training data.
+    The draws come from a seed of their own and are the same for every input, network and device.
+    """
+    import torch
+
+    x = x.detach()
+    steps = len(background)
+    generator = torch.Generator().manual_seed(_PATH_SEED)
+    order = torch.randperm(steps, generator=generator)
+    alphas = (order + torch.rand(steps, generator=generator)) / steps
+    total = torch.zeros_like(x)
+    for baseline, alpha in zip(background, alphas.tolist(), strict=True):
+        way = x - baseline
+        total += way * _gradient(model, (baseline + alpha * way).requires_grad_(), target)
+    return (total / steps).sum(dim=1)
 
 
 @explainer(
@@ -323,6 +386,28 @@ def _lrp(composite: str, model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
         logit = _target_logits(explained, x, target)
         (relevance,) = torch.autograd.grad(logit, x, grad_outputs=logit.detach())
     return relevance.sum(dim=1)
+
+
+def _grad_cam(layer: str, model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    """Grad-CAM of a module's output, enlarged to the size of the inputs."""
+    import torch
+
+    with _recorded([model.get_submodule(layer)]) as outputs:
+        logit = _target_logits(model, x, target)
+    activation = outputs[-1]
+    (gradient,) = torch.autograd.grad(logit.sum(), activation)
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    return _enlarged((weights * activation).sum(dim=1).relu(), x)
+
+
+def _background_for(name: str, x: Tensor, background: Tensor | None) -> Tensor:
+    """The background on the device of the inputs; ValueError if it is none."""
+    shape = None if background is None else tuple(background.shape)
+    if shape is None or len(background) == 0 or shape[1:] != tuple(x.shape[1:]):
+        raise ValueError(
+            f"{name}: expected a background of at least one input {tuple(x.shape[1:])}, got {shape}"
+        )
+    return background.detach().to(x)
 
 
 def _gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:

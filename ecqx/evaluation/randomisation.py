@@ -27,6 +27,7 @@ def randomisation_rows(
     explainers: Iterable[str],
     metrics: Iterable[str],
     rng: torch.Generator,
+    background: Tensor | None = None,
 ) -> list[dict]:
     """Consistency of maps with the trained network's while its layers are randomised one by one.
 
@@ -40,6 +41,7 @@ def randomisation_rows(
     metrics : iterable of str, names in ``METRICS``.
     rng : torch.Generator, on the CPU. The new weights depend on its state alone, not on the model's
         device.
+    background : Tensor, optional; see `ecqx.evaluation.evaluate.explain_all`.
 
     Returns
     -------
@@ -62,13 +64,13 @@ def randomisation_rows(
     trained = copy.deepcopy(model).to(memory_format=torch.channels_last)
     randomised = copy.deepcopy(trained)
     layers = randomisable_layers(randomised, x[:1])
-    trained_maps = explain_all(trained, x, target, explainers)
+    trained_maps = explain_all(trained, x, target, explainers, background=background)
 
     rows = []
     for count, (layer, modules) in enumerate(layers.items(), start=1):
         for module in modules:
             _initialise(module, rng)
-        maps = explain_all(randomised, x, target, explainers)
+        maps = explain_all(randomised, x, target, explainers, background=background)
         rows += [
             {"layers_randomised": count, "layer": layer, **row}
             for row in _comparisons(maps, trained_maps, metrics)

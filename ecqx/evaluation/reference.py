@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PREFIX = "reference."
 _PAIR_FIELDS = ("index", "target", "correct")
 _NUMBERS = ("accuracy", "accuracy_validation")
-_FIELDS = (*_PAIR_FIELDS, "logits", *_NUMBERS)
+_FIELDS = (*_PAIR_FIELDS, "background", "logits", *_NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Reference:
     target : Tensor, int64, shape (m,); the classes that are explained: the label, or one of the
         labels.
     maps : dict[str, Tensor]; explainer -> maps of the pairs, float32, shape (m, H, W).
+    background : Tensor, float32, shape (b, C, H, W); the training inputs that some explainers
+        compare inputs with.
     correct : Tensor, bool, shape (m,); where the class that is explained is predicted.
     logits : Tensor, float32, shape (N, n_classes); of the whole test split, in its order.
     accuracy : float, score on the whole test split, in [0, 1].
@@ -44,6 +46,7 @@ class Reference:
     index: Tensor
     target: Tensor
     maps: dict[str, Tensor]
+    background: Tensor
     correct: Tensor
     logits: Tensor
     accuracy: float

@@ -1,9 +1,15 @@
-"""Which decisions of a test split are explained: the same ones for all networks of a data set."""
+"""Which decisions of a test split are explained, against which background.
+
+Both are the same for all networks of a data set.
+"""
 
 import torch
 from torch import Tensor
 
 from ecqx.tasks.data import Split
+
+# As many gradients as integrated gradients take.
+_BACKGROUND_SAMPLES = 32
 
 
 def evaluation_pairs(split: Split, samples: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -48,3 +54,19 @@ def evaluation_pairs(split: Split, samples: int, seed: int) -> tuple[Tensor, Ten
     chosen = shuffled[turn.argsort(stable=True)[:samples]]
     row, target = split.y[chosen].nonzero(as_tuple=True)
     return chosen[row], target
+
+
+def background(train: Split, seed: int) -> Tensor:
+    """Inputs drawn from the training split, without replacement: what is normal for a network.
+
+    Parameters
+    ----------
+    train : Split, the training split.
+    seed : int
+
+    Returns
+    -------
+    Tensor, shape (b, C, H, W), b = 32; a split with fewer is used whole.
+    """
+    shuffled = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
+    return train.x[shuffled[:_BACKGROUND_SAMPLES]]

@@ -131,6 +131,7 @@ def test_float32_is_computed_as_such():
 def test_explainers_agree_with_the_cpu(name):
     network, task = network_and_task()
     x, y = task.train.x[:8], task.train.y[:8]
-    own = EXPLAINERS[name].fn(network, x, y)
-    other = EXPLAINERS[name].fn(network.cuda(), x.cuda(), y.cuda()).cpu()
+    background = task.train.x[8:12]
+    own = EXPLAINERS[name].fn(network, x, y, background)
+    other = EXPLAINERS[name].fn(network.cuda(), x.cuda(), y.cuda(), background).cpu()
     assert torch.allclose(own, other, rtol=1e-2, atol=1e-3 * float(own.abs().max()))

@@ -6,7 +6,7 @@ from pipeline.jobs.computing import prepare
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
 from ecqx.evaluation.randomisation import randomisation_rows
-from ecqx.evaluation.subset import evaluation_pairs
+from ecqx.evaluation.subset import background, evaluation_pairs
 from ecqx.seeding import derive_seed, generator
 from ecqx.tasks import data, models
 
@@ -31,6 +31,7 @@ def main(snakemake) -> None:
         evaluation["explainers"],
         evaluation["metrics"],
         generator("randomisation", dataset_name, model_name, seed),
+        background(dataset.train, derive_seed("background", dataset_name)),
     )
     identity = {"dataset": dataset_name, "model": model_name, "seed": seed}
     path = folder / "randomisation.csv"

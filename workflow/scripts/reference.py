@@ -16,7 +16,7 @@ from ecqx.attribution.lrp import check_rules
 from ecqx.evaluation.evaluate import anchor_rows, inapplicable, make_reference
 from ecqx.evaluation.layers import mean_weight_relevance, relevance_rows
 from ecqx.evaluation.reference import Reference, save_reference
-from ecqx.evaluation.subset import evaluation_pairs
+from ecqx.evaluation.subset import background, evaluation_pairs
 from ecqx.seeding import derive_seed, generator, global_seed
 from ecqx.tasks import data, models
 from ecqx.tasks.task import objective
@@ -73,8 +73,9 @@ def main(snakemake) -> None:
     index, target = evaluation_pairs(test, evaluation["samples"], subset_seed)
     full_precision = network(seed)
     reference = make_reference(
-        full_precision, test, dataset.validation, index, target, explainers, score
-    )
+        full_precision, test, dataset.validation, index, target, explainers, score,
+        background(dataset.train, derive_seed("background", dataset_name)),
+    )  # fmt: skip
     anchors = {"identical": full_precision}
     # weights that were given are the same for every seed
     if settings["retrained"] is not None:

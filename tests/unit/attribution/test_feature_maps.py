@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from ecqx.attribution.feature_maps import feature_layer, map_shapes
-from ecqx.tasks.models import residual_cnn, small_vgg
+from ecqx.attribution.feature_maps import feature_layer, map_shapes, mid_feature_layer
+from ecqx.tasks.models import residual_cnn, resnet20, small_vgg
 
 
 def test_feature_layer():
@@ -45,6 +45,54 @@ def test_the_map_of_a_network_is_the_rectified_one_before_pooling(build, shape, 
     assert torch.equal(found[-1], model[:depth](x))
     assert found[-1].ndim == 4
     assert found[-1].min() == 0
+
+
+@pytest.mark.parametrize(
+    ("build", "shape", "expected"),
+    [
+        (small_vgg.build, (1, 32, 32), (16, 16, 16)),
+        (residual_cnn.build, (1, 8, 8), (12, 8, 8)),
+        (resnet20.build, (3, 32, 32), (32, 16, 16)),
+    ],
+    ids=["small_vgg", "residual_cnn", "resnet20"],
+)
+def test_the_stage_before_ends_with_a_rectified_map_of_four_times_the_positions(
+    build, shape, expected
+):
+    torch.manual_seed(0)
+    model, x = build(shape, 10).eval(), torch.randn(1, *shape)
+    layer = mid_feature_layer(model, x)
+    found = []
+    model.get_submodule(layer).register_forward_hook(lambda m, a, output: found.append(output))
+    model(x)
+    assert found[-1].shape[1:] == expected
+    assert found[-1].min() == 0
+    # nothing of that size runs later
+    last = map_shapes(model, x, [feature_layer(model, x)]).popitem()[1]
+    assert expected[1] * expected[2] == 4 * last[1] * last[2]
+    names = [name for name, module in model.named_modules() if not list(module.children())]
+    later = names[names.index(layer) + 1 :]
+    shapes = map_shapes(model, x, later).values()
+    assert all(len(part) == 1 or part[1:] != expected[1:] for part in shapes)
+
+
+def test_without_a_smaller_map_the_middle_convolution_counts():
+    layers = [nn.Conv2d(1, 2, 3, padding=1), nn.ReLU()]
+    for _ in range(3):
+        layers += [nn.Conv2d(2, 2, 3, padding=1), nn.BatchNorm2d(2), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(128, 2))
+    assert mid_feature_layer(model, torch.zeros(1, 1, 8, 8)) == "4"  # the second of four
+    two = nn.Sequential(*model[:5], nn.Flatten(), nn.Linear(128, 2))
+    assert mid_feature_layer(two, torch.zeros(1, 1, 8, 8)) == "1"
+    one = nn.Sequential(*model[:2], nn.Flatten(), nn.Linear(128, 2))
+    with pytest.raises(ValueError, match="no feature map before its last"):
+        mid_feature_layer(one, torch.zeros(1, 1, 8, 8))
+
+
+def test_a_rectifier_that_runs_again_is_not_the_stage_before():
+    relu = nn.ReLU()
+    model = nn.Sequential(nn.Conv2d(1, 2, 2, 2), relu, nn.Conv2d(2, 4, 2, 2), relu)
+    assert mid_feature_layer(model, torch.zeros(1, 1, 8, 8)) == "0"
 
 
 def test_training_mode_and_hooks_stay_as_they_were():

@@ -70,9 +70,22 @@ def test_every_explainer_that_applies_has_maps_and_the_others_reasons():
     split, model = split_of((1, 15, 49), n=4), build(mlp_gsc, (1, 15, 49))
     reasons = inapplicable(model, EXPLAINERS)
     assert reasons["grad_cam"] == "the model has no convolutional feature map"
-    maps = explain_all(model, split.x, split.y, EXPLAINERS)
+    maps = explain_all(model, split.x, split.y, EXPLAINERS, background=split.x[:2])
     assert list(maps) == [name for name in EXPLAINERS if name not in reasons]
     assert {part.shape for part in maps.values()} == {(4, 15, 49)}
+
+
+def test_all_networks_are_explained_against_the_background_of_the_reference(small):
+    split, model, _ = small
+    pairs, names = evaluation_pairs(split, 30, 1), ["expected_gradients"]
+    background = split_of((1, 8, 8), n=3, seed=4).x
+    reference = make_reference(model, split, split, *pairs, names, accuracy_score, background)
+    found = evaluate_network(model, split, reference, names, accuracy_score)["maps"]
+    expected = EXPLAINERS[names[0]].fn(model, split.x[pairs[0]], pairs[1], background)
+    torch.testing.assert_close(found[names[0]], expected, rtol=1e-3, atol=1e-5)
+    bare = make_reference(model, split, split, *pairs, FEW, accuracy_score)
+    with pytest.raises(ValueError, match=r"expected a background .* got \(0, 1, 8, 8\)"):
+        evaluate_network(model, split, bare, names, accuracy_score)
 
 
 def test_identical_network_is_perfectly_consistent(small):
@@ -274,7 +287,7 @@ def test_a_new_metric_needs_one_function(small):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"explainers": ["grad_can"]}, "unknown: grad_can; known: .*grad_cam, gradient_x_input"),
+        ({"explainers": ["grad_can"]}, "unknown: grad_can; known: .*grad_cam, grad_cam_mid"),
         ({"explainers": FEW, "metrics": ["cos"]}, "unknown: cos; known: pearson, .*auc"),
     ],
 )

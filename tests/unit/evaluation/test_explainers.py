@@ -8,8 +8,10 @@ from zennit.attribution import IntegratedGradients
 from ecqx.evaluation.explainers import (
     EXPLAINERS,
     excitation_backprop,
+    expected_gradients,
     explainer,
     grad_cam,
+    grad_cam_mid,
     gradient_x_input,
     integrated_gradients,
     lrp_epsilon_alpha2_beta1_flat,
@@ -24,13 +26,19 @@ CASES = {
     "residual_cnn": (residual_cnn.build, (1, 8, 8)),
     "mlp_gsc": (mlp_gsc.build, (1, 15, 49)),
 }
-NEED_CONVOLUTIONS = ("grad_cam", "excitation_backprop")
+NEED_CONVOLUTIONS = ("grad_cam", "grad_cam_mid", "excitation_backprop")
 APPLICABLE = [
     (name, case)
     for name in EXPLAINERS
     for case in CASES
     if case != "mlp_gsc" or name not in NEED_CONVOLUTIONS
 ]
+
+
+def explain(name, model, x, target):
+    """Maps of any explainer, against a background for those that need one."""
+    background = torch.randn(5, *x.shape[1:], generator=torch.Generator().manual_seed(1))
+    return EXPLAINERS[name].fn(model, x, target, background)
 
 
 def network(case, seed=0):
@@ -172,6 +180,77 @@ def test_integrated_gradients_of_a_homogeneous_network_are_gradient_x_input():
     )
 
 
+def test_expected_gradients_by_hand():
+    """Sample by sample and baseline by baseline, at the points that the network saw."""
+    x, background = torch.randn(3, 2, 3, 5).double(), torch.randn(7, 2, 3, 5).double()
+    target = torch.tensor([0, 3, 1])
+    model = Cubic(torch.randn(4, 30).double())
+    maps = expected_gradients(model, x, target, background)
+    seen, weight = model.seen, model.weight.detach()
+    assert len(seen) == len(background)
+    alphas = []
+    expected = torch.zeros_like(maps)
+    for baseline, points in zip(background, seen, strict=True):
+        shares = (points - baseline) / (x - baseline)
+        alphas.append(shares.mean().item())
+        torch.testing.assert_close(shares, torch.full_like(shares, alphas[-1]))
+        for i in range(3):
+            slope = 3 * weight[target[i]].reshape(2, 3, 5) * points[i] ** 2
+            expected[i] += ((x[i] - baseline) * slope).sum(dim=0) / 7
+    torch.testing.assert_close(maps, expected)
+    # one draw in each seventh of the way, not in the order of the background
+    assert sorted(int(7 * alpha) for alpha in alphas) == list(range(7))
+    assert alphas != sorted(alphas)
+
+
+def test_expected_gradients_of_one_baseline_are_integrated_gradients():
+    """Those of zennit on many steps, shifted to start at that baseline."""
+    model = convolutional(bias=True).double().eval()
+    x, target = torch.randn(3, 2, 8, 8).double(), torch.tensor([3, 1, 0])
+    baseline = torch.randn(2, 8, 8).double()
+    attributor = IntegratedGradients(model, n_iter=1000, baseline_fn=lambda z: 0 * z + baseline)
+    expected = attributor(x.clone(), torch.eye(5).double()[target])[1].sum(dim=1)
+    own = expected_gradients(model, x, target, baseline.expand(500, 2, 8, 8))
+    assert (own - expected).norm() < 0.01 * expected.norm()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_expected_gradients_are_complete_in_expectation(case):
+    """Their sum nears the logit minus its mean over the background."""
+    model, x, target = network(case)
+    background = torch.randn(400, *x.shape[1:], generator=torch.Generator().manual_seed(2))
+    maps = expected_gradients(model, x, target, background).sum(dim=(1, 2))
+    with torch.no_grad():
+        gain = (model(x) - model(background).mean(dim=0)).gather(1, target[:, None]).squeeze(1)
+    assert (maps - gain).norm() < 0.2 * gain.norm()
+
+
+def test_expected_gradients_have_the_same_draws_for_every_network_and_batch():
+    x, target = torch.randn(4, 1, 6, 7), torch.tensor([0, 1, 2, 3])
+    background = torch.randn(5, 1, 6, 7)
+    one, other = Cubic(torch.randn(4, 42)), Cubic(torch.randn(4, 42))
+    expected_gradients(one, x, target, background)
+    torch.manual_seed(123)
+    expected_gradients(other, x[2:], target[2:], background)
+    assert torch.equal(torch.stack(one.seen)[:, 2:], torch.stack(other.seen))
+
+
+@pytest.mark.parametrize(
+    ("background", "got"),
+    [
+        (None, "None"),
+        (torch.zeros(0, 1, 4, 4), r"\(0, 1, 4, 4\)"),
+        (torch.zeros(3, 1, 4, 5), r"\(3, 1, 4, 5\)"),
+    ],
+    ids=["none", "empty", "shape"],
+)
+def test_expected_gradients_need_a_background(background, got):
+    message = rf"expected_gradients: expected a background .* \(1, 4, 4\), got {got}"
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    with pytest.raises(ValueError, match=message):
+        expected_gradients(model, torch.zeros(1, 1, 4, 4), torch.tensor([0]), background)
+
+
 def test_smoothgrad_is_the_mean_gradient_at_what_the_model_saw():
     """And that is 16 copies with noise of 15 % of each input's own range, nothing else."""
     x = torch.randn(5, 3, 20, 30).double() + 4
@@ -221,11 +300,35 @@ def test_grad_cam_by_hand():
     torch.testing.assert_close(grad_cam(model, x, target), expected)
 
 
+def test_grad_cam_of_the_stage_before_is_that_of_the_network_cut_there():
+    """Gradients in double precision, of what the rest of the network makes of the earlier map."""
+    model, x, target = network("small_vgg")
+    model, x = model.double(), x.double()
+    layers = list(model)
+    cut = 6  # behind the second convolution: 16 x 16, twice as fine as the last map
+    with torch.no_grad():
+        activation = nn.Sequential(*layers[:cut])(x)
+    assert activation.shape[2:] == (16, 16)
+    rest = nn.Sequential(*layers[cut:])
+    gradient = torch.func.grad(lambda a: rest(a).gather(1, target[:, None]).sum())(activation)
+    weights = gradient.mean(dim=(2, 3))
+    small = torch.einsum("nc,nchw->nhw", weights, activation).clamp(min=0)
+    expected = nn.functional.interpolate(small[:, None], x.shape[2:], mode="bilinear")[:, 0]
+    torch.testing.assert_close(grad_cam_mid(model, x, target), expected)
+    assert not torch.allclose(grad_cam(model, x, target), expected)
+
+
+def test_a_single_convolution_has_no_stage_before():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2))
+    with pytest.raises(ValueError, match="grad_cam_mid does not apply: .* feature map before"):
+        grad_cam_mid(model, torch.randn(1, 1, 4, 4), torch.tensor([0]))
+
+
 @pytest.mark.parametrize("name", NEED_CONVOLUTIONS)
 def test_without_a_feature_map_an_explainer_says_why_it_does_not_apply(name):
     model, x, target = network("mlp_gsc")
     reason = "the model has no convolutional feature map"
-    assert EXPLAINERS[name].applies(model) == reason
+    assert EXPLAINERS[name].applies(model).startswith(reason)
     with pytest.raises(ValueError, match=f"{name} does not apply: {reason}"):
         EXPLAINERS[name].fn(model, x, target)
 
@@ -293,7 +396,7 @@ def test_model_and_inputs_come_back_untouched(name, case):
     model, x, target = network(case)
     before, inputs = snapshot(in_odd_state(model)), x.clone()
     random_state = torch.get_rng_state()
-    maps = EXPLAINERS[name].fn(model, x, target)
+    maps = explain(name, model, x, target)
     assert_untouched(before, model)
     assert torch.equal(torch.get_rng_state(), random_state)
     assert torch.equal(x, inputs)
@@ -327,19 +430,18 @@ def test_model_comes_back_untouched_after_an_exception(name, case, moment):
             )
     before = snapshot(in_odd_state(model))
     with pytest.raises(RuntimeError, match="index" if moment == "target" else "planted"):
-        EXPLAINERS[name].fn(model, x, target)
+        explain(name, model, x, target)
     assert_untouched(before, model)
 
 
 @pytest.mark.parametrize(("name", "case"), APPLICABLE)
 def test_maps_depend_on_the_evaluation_mode_and_the_own_sample_alone(name, case):
     model, x, target = network(case)
-    fn = EXPLAINERS[name].fn
-    maps = fn(model, x, target)
+    maps = explain(name, model, x, target)
     scale = maps.abs().max().item()
     for other in (
-        torch.cat([fn(model, x[i : i + 1], target[i : i + 1]) for i in range(6)]),
-        fn(model.train(), x, target),
+        torch.cat([explain(name, model, x[i : i + 1], target[i : i + 1]) for i in range(6)]),
+        explain(name, model.train(), x, target),
     ):
         torch.testing.assert_close(maps, other, rtol=0, atol=1e-4 * scale)
 
@@ -348,17 +450,15 @@ def test_maps_depend_on_the_evaluation_mode_and_the_own_sample_alone(name, case)
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_gradients_switched_off_by_the_caller(name, context):
     model, x, target = network("residual_cnn")
-    expected = EXPLAINERS[name].fn(model, x, target)
+    expected = explain(name, model, x, target)
     with context():
-        assert torch.equal(EXPLAINERS[name].fn(model, x.clone(), target), expected)
+        assert torch.equal(explain(name, model, x.clone(), target), expected)
 
 
 @pytest.mark.parametrize(("name", "case"), APPLICABLE)
 def test_target_class_matters(name, case):
     model, x, target = network(case)
-    assert not torch.allclose(
-        EXPLAINERS[name].fn(model, x, target), EXPLAINERS[name].fn(model, x, target + 1)
-    )
+    assert not torch.allclose(explain(name, model, x, target), explain(name, model, x, target + 1))
 
 
 @pytest.mark.parametrize(("name", "case"), APPLICABLE)
@@ -368,10 +468,10 @@ def test_a_network_of_zeros_gives_zero_maps_and_one_of_nan_no_exception(name, ca
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.zero_()
-    assert EXPLAINERS[name].fn(model, x, target).abs().max() == 0
+    assert explain(name, model, x, target).abs().max() == 0
     with torch.no_grad():
         next(model.parameters()).fill_(torch.nan)
-    assert EXPLAINERS[name].fn(model, x, target).shape == (6, *x.shape[2:])
+    assert explain(name, model, x, target).shape == (6, *x.shape[2:])
 
 
 def test_wrong_shapes_are_refused():
@@ -387,8 +487,10 @@ def test_registry_guards_names_and_results():
         "lrp_epsilon_plus_flat",
         "lrp_epsilon_alpha2_beta1_flat",
         "grad_cam",
+        "grad_cam_mid",
         "gradient_x_input",
         "integrated_gradients",
+        "expected_gradients",
         "smoothgrad",
         "excitation_backprop",
         "rap",

@@ -24,6 +24,7 @@ def reference():
         index=torch.tensor([4, 0, 0]),
         target=torch.tensor([1, 2, 0]),
         maps={"rap": torch.randn(3, 5, 7) * 1e-9, "grad_cam": torch.rand(3, 5, 7)},
+        background=torch.randn(2, 1, 5, 7),
         correct=torch.tensor([True, False, True]),
         logits=torch.tensor([[0.1, torch.nan, 1e30]]).repeat(6, 1),
         accuracy=0.1 + 0.2,
@@ -35,7 +36,7 @@ def test_reference_round_trip_is_exact(tmp_path, reference):
     path = tmp_path / "reference.npz"
     save_reference(path, reference)
     loaded = load_reference(path)
-    for field in ("index", "target", "correct", "logits"):
+    for field in ("index", "target", "background", "correct", "logits"):
         own, back = getattr(reference, field), getattr(loaded, field)
         torch.testing.assert_close(back, own, rtol=0, atol=0, equal_nan=True)
     assert loaded.accuracy == reference.accuracy
@@ -100,7 +101,7 @@ def test_an_archive_that_is_no_reference_is_refused(tmp_path, reference):
     path = tmp_path / "maps.npz"
     save_maps(path, reference.maps)
     with pytest.raises(
-        ValueError, match="not a reference, lacks index, target, correct, logits, acc"
+        ValueError, match="not a reference, lacks index, target, correct, background, log"
     ):
         load_reference(path)
     save_reference(path, dataclasses.replace(reference, correct=torch.tensor([True])))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecqx.evaluation.subset import evaluation_pairs
+from ecqx.evaluation.subset import background, evaluation_pairs
 from ecqx.tasks.data import Split
 
 
@@ -59,3 +59,14 @@ def test_pairs_of_one_class_each_are_those_of_the_same_labels_as_many():
     as_many = evaluation_pairs(split_of(torch.nn.functional.one_hot(y).bool()), 5, seed=2)
     for part, other in zip(own, as_many, strict=True):
         assert torch.equal(part, other)
+
+
+def test_the_background_is_drawn_from_training_inputs_without_replacement():
+    train = Split(torch.arange(100.0).reshape(100, 1, 1, 1), torch.zeros(100, dtype=torch.int64))
+    drawn = background(train, seed=3).flatten()
+    assert len(drawn) == len(drawn.unique()) == 32
+    assert not torch.equal(drawn, drawn.sort().values)
+    assert torch.equal(drawn, background(train, seed=3).flatten())
+    assert not torch.equal(drawn, background(train, seed=4).flatten())
+    few = Split(train.x[:5], train.y[:5])
+    assert sorted(background(few, seed=0).flatten().tolist()) == [0, 1, 2, 3, 4]
