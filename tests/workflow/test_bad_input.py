@@ -98,7 +98,7 @@ CASES = {
         ["task_settings.digits.dataset", '["digits"]', "the name of a data set, or a mapping"],
     ),
     "time limit": ({"time_limit_s": 0}, ["time_limit_s", "got 0", "a number above 0 (seconds)"]),
-    "jobs per GPU": ({"jobs_per_gpu": -1}, ["jobs_per_gpu", "-1", "an integer of at least 0"]),
+    "jobs per GPU": ({"jobs_per_gpu": -1}, ["jobs_per_gpu", "-1", "an integer from 0 to 1000"]),
     "unknown explainer": (
         {"evaluation": {"explainers": ["lrpp"]}},
         ["evaluation.explainers[0]", "'lrpp'", "expected one of excitation_backprop"],
@@ -117,6 +117,7 @@ CASES = {
         {"evaluation": {"samples": 4, "gallery_samples": 5}},
         ["evaluation.gallery_samples", "got 5", "samples = 4"],
     ),
+    "a number that is none": ({"time_limit_s": float("nan")}, ["time_limit_s: got nan", "finite"]),
     "text that no path can hold": (
         {"grids": {"ecqx": [{"window": "be/low"}]}},
         ["grids.ecqx", "window", "'be/low'", "letters, digits"],
@@ -154,6 +155,19 @@ def test_one_clear_line(checkout, case):
     lines = find(checkout, overrides)
     assert len(lines) == 1, lines
     assert [part for part in parts if part not in lines[0]] == [], lines[0]
+
+
+def test_a_key_that_is_given_twice(checkout):
+    checkout.write(
+        "bad.yaml", "seeds: [0]\ngrids:\n  ecq:\n    - bits: 4\n      bits: 3\nseeds: [1]\n"
+    )
+    done = checkout.snakemake("--cores", "1", "--configfile", "bad.yaml")
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(CHATTER)]
+    path = checkout.folder / "bad.yaml"
+    assert done.returncode == 1 and [line for line in lines if line] == [
+        f"{path}, line 5: grids.ecq[0].bits: given again (first in line 4), expected each key once",
+        f"{path}, line 6: seeds: given again (first in line 1), expected each key once",
+    ]
 
 
 def test_baseline_that_raises_on_import(checkout):

@@ -1,6 +1,7 @@
 # What all stages share: the validated configuration, the plan, and the environment of the jobs.
 # Nothing here imports torch, starts a job, or writes.
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,13 +10,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
 
 from ecqx.results import keys
 from pipeline import gpus
-from pipeline.planning import environment, figure_names, validation
+from pipeline.planning import config_files, environment, figure_names, validation
 from pipeline.planning.plan import Plan
 
 environment.prepare(ROOT)
 
+if workflow.is_main_process and (problems := config_files.problems(workflow.configfiles)):
+    sys.exit("\n".join(problems))
 if problems := validation.problems(config, ROOT):
     sys.exit("\n".join(problems))
+config["results_dir"] = os.path.expanduser(config["results_dir"])
 
 # A job on a cluster reads this file again: it is told what the process that planned it has seen.
 PLAN = Plan(config, ROOT, None if workflow.is_main_process else environment.told_attempts())

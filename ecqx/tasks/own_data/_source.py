@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -99,17 +98,17 @@ def check_class_name(where: str, name: str) -> None:
         raise ValueError(f"{where}: got the class {name!r}, expected printable characters in UTF-8")
 
 
-def check_integer(field: str, value: Any, low: int) -> None:
-    """ValueError naming the field unless the value is an integer of at least ``low``."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise ValueError(f"{field}: got {value!r}, expected an integer of at least {low}")
+def check_integer(field: str, value: Any, low: int, high: int) -> None:
+    """ValueError naming the field unless the value is an integer from ``low`` to ``high``."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{field}: got {value!r}, expected an integer from {low} to {high}")
 
 
-def check_number(field: str, value: Any, low: float) -> None:
-    """ValueError naming the field unless the value is a finite number of at least ``low``."""
+def check_number(field: str, value: Any, low: float, high: float) -> None:
+    """ValueError naming the field unless the value is a number from ``low`` to ``high``."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not low <= value < math.inf:
-        raise ValueError(f"{field}: got {value!r}, expected a finite number of at least {low}")
+    if not number or not low <= value <= high:
+        raise ValueError(f"{field}: got {value!r}, expected a number from {low} to {high}")
 
 
 def check_share(field: str, value: Any) -> None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ecqx.tasks.data import Dataset
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
-_SLOWEST = 8_000  # Hz, of telephones
-_SHORTEST = 0.1  # seconds
+_RATES = (8_000, 768_000)  # Hz, from telephones to ultrasound
+_LENGTHS = (0.1, 3_600.0)  # seconds
 _AT_A_TIME = 256  # clips
 _FURTHEST_SHIFT = 5  # frames, 100 ms
 _FEATURE_NOISE = 0.2  # in standard deviations of a coefficient
@@ -36,8 +36,8 @@ class Source(_Source):
 
     Parameters
     ----------
-    sample_rate : int, at least 8000; Hz. All files must have it; nothing is resampled.
-    seconds : float, at least 0.1; length of a clip: shorter recordings are padded with zeros,
+    sample_rate : int, 8000 to 768000; Hz. All files must have it; nothing is resampled.
+    seconds : float, 0.1 to 3600; length of a clip: shorter recordings are padded with zeros,
         longer ones cut.
     speaker : str, optional; a regular expression with one group, searched in the file name; the
         group is the speaker, who is then heard in one split only. It must be found in every name.
@@ -55,8 +55,8 @@ class Source(_Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_integer("sample_rate", self.sample_rate, _SLOWEST)
-        check_number("seconds", self.seconds, _SHORTEST)
+        check_integer("sample_rate", self.sample_rate, *_RATES)
+        check_number("seconds", self.seconds, *_LENGTHS)
         check_choice("augmentation", self.augmentation, ("none", "shift_noise"))
         _folders.check_shares(self.validation, self.test)
         if self.speaker is not None:

@@ -21,6 +21,7 @@ SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".bmp", ".dib", ".gif", ".tif",
     ".tiff", ".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga",
 )  # fmt: skip
+_SIDES = (8, 4096)  # pixels
 _MODES = {1: "L", 3: "RGB"}
 _ORIENTATION = 0x0112  # EXIF tag
 # its value -> name of the transposition that undoes it
@@ -46,7 +47,7 @@ class Source(_Source):
 
     Parameters
     ----------
-    image_size : int, at least 8; pixels a side.
+    image_size : int, 8 to 4096; pixels a side.
     channels : 1 or 3, grey or red, green and blue.
     augmentation : "none" or "crop_flip", of the training images: see
         :func:`ecqx.tasks.augmentation.crop_and_flip`; shifts by up to an eighth of a side.
@@ -61,7 +62,7 @@ class Source(_Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_integer("image_size", self.image_size, 8)
+        check_integer("image_size", self.image_size, *_SIDES)
         check_choice("channels", self.channels, tuple(_MODES))
         check_choice("augmentation", self.augmentation, _images.AUGMENTATIONS)
         _folders.check_shares(self.validation, self.test)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -46,7 +48,28 @@ def problems(config: Mapping[str, Any], root: Path) -> list[str]:
     other once all of them have the right form.
     """
     schema = yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text("utf-8"))
-    return schema_problems(config, schema) or list(_cross_problems(config, root))
+    return (
+        list(_odd_values(config))
+        or schema_problems(config, schema)
+        or list(_cross_problems(config, root))
+    )
+
+
+def _odd_values(value: Any, parts: tuple[str | int, ...] = ()) -> Iterator[str]:
+    """Lines for values that no key can have: numbers that are none, texts that cannot be shown."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if isinstance(key, str) and not key.isprintable():
+                yield f"{key_path(parts)}: got the key {key!r}, expected printable characters"
+            else:
+                yield from _odd_values(item, (*parts, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _odd_values(item, (*parts, index))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{key_path(parts)}: got {value}, expected a finite number"
+    elif isinstance(value, str) and not value.isprintable():
+        yield f"{key_path(parts)}: got {value!r}, expected printable characters on one line"
 
 
 def schema_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
@@ -116,6 +139,7 @@ def module_names(folder: Path) -> list[str]:
 
 
 def _cross_problems(config: Mapping[str, Any], root: Path) -> Iterator[str]:
+    yield from _results_problems(config["results_dir"])
     yield from _method_problems(config, module_names(root / "baselines"))
     yield from _grid_problems(config["grids"])
     yield from _task_problems(config, root / "ecqx/tasks")
@@ -130,6 +154,15 @@ def _cross_problems(config: Mapping[str, Any], root: Path) -> Iterator[str]:
             f"evaluation.gallery_samples: got {evaluation['gallery_samples']}, "
             f"expected at most evaluation.samples = {evaluation['samples']}"
         )
+
+
+def _results_problems(named: str) -> Iterator[str]:
+    folder = Path(os.path.expanduser(named))
+    if folder.parts and folder.parts[0].startswith("~"):
+        yield f"results_dir: got {named!r}, expected ~ or the name of a user behind it"
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            yield f"results_dir: got {named!r}, expected a folder; {path} is none"
 
 
 def _method_problems(config: Mapping[str, Any], known: Sequence[str]) -> Iterator[str]:
