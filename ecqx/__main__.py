@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
                       "number of classes; or the name of a model of the suite")  # fmt: skip
     made.add_argument("--checkpoint", required=True, type=Path, metavar="FILE", help="its "
                       "trained state_dict, as torch.save writes it")  # fmt: skip
+    made.add_argument("--accuracy", type=float, metavar="SHARE", help="what it is known to reach, "
+                      "from 0 to 1; one far below it is refused, and, without this, one no better "
+                      "than chance")  # fmt: skip
     made.add_argument("--data", required=True, metavar="DATA", help="a mapping as under "
                       "`dataset` in a configuration, a YAML file of one, or the name of a data set "
                       "of the suite")  # fmt: skip
@@ -112,10 +115,12 @@ def _compress(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.output.parent}: no such folder, expected one for OUTPUT")
     name, build = _network(options.network)
     dataset = _dataset(options.data, options.data_root)
-    trained = given(build, dataset, options.checkpoint, generator("unused"))
+    device = torch.device(options.device)
+    trained = given(
+        build, dataset, options.checkpoint, generator("unused"), device, options.accuracy
+    )
     names = dataset.name, name, path.stem if of_file else options.method
     budget = Budget(options.epochs, options.learning_rate, options.batch_size)
-    device = torch.device(options.device)
     order = derive_seed("order", *names[:2], options.seed)
     task = Task.from_dataset(dataset, name, budget, order).to(device)
     model = plain(trained.model).to(device)

@@ -36,6 +36,9 @@ class OwnModel:
         for what it may be made of.
     checkpoint : str, optional; a file with its trained ``state_dict``, as ``torch.save`` writes it;
         a path like those of own data. Takes the place of the full-precision training.
+    accuracy : float, optional, above 0 and at most 1; what the checkpoint is known to reach on data
+        like those of the validation split. One far below it is refused, see
+        :mod:`ecqx.tasks.plausible`.
 
     Raises
     ------
@@ -45,6 +48,7 @@ class OwnModel:
     name: str
     factory: str
     checkpoint: str | None = None
+    accuracy: float | None = None
 
     def __post_init__(self) -> None:
         if not _FACTORY.fullmatch(self.factory):
@@ -147,6 +151,8 @@ def given(
     dataset: Dataset,
     path: Path,
     rng: torch.Generator,
+    device: torch.device | str = "cpu",
+    accuracy: float | None = None,
 ) -> Pretrained:
     """The full-precision network of a data set with trained weights from a file.
 
@@ -156,18 +162,26 @@ def given(
     dataset : Dataset, decides the shape of inputs and the number of classes.
     path : Path, its ``state_dict``.
     rng : torch.Generator, for the weights before they are replaced.
+    device : torch.device, where its score on validation is computed.
+    accuracy : float, optional; what it is known to reach.
 
     Raises
     ------
-    ValueError : as :func:`load_checkpoint`.
+    ValueError : as :func:`load_checkpoint`, or it is no better than chance, or far below
+        ``accuracy``, see :mod:`ecqx.tasks.plausible`.
     """
     from ecqx.seeding import global_seed
+    from ecqx.tasks.plausible import checked_score
     from ecqx.tasks.pretrain import Pretrained
 
     with global_seed(rng):
         model = build(dataset.input_shape, len(dataset.classes)).eval()
     load_checkpoint(model, path)
-    return Pretrained(model, history=[], epoch=0, start=path.name)
+    try:
+        score = checked_score(model.to(device), dataset, accuracy)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return Pretrained(model.cpu(), history=[], epoch=0, start=path.name, score=score)
 
 
 def load_checkpoint(model: nn.Module, path: Path) -> None:

@@ -25,12 +25,14 @@ class Pretrained:
         train_loss, validation_loss, validation_score.
     epoch : int, the chosen epoch, from 1.
     start : str, where the weights came from before training.
+    score : float, of the checkpoint, on validation.
     """
 
     model: nn.Module
     history: list[dict[str, float]]
     epoch: int
     start: str
+    score: float
 
 
 def pretrain(
@@ -106,7 +108,7 @@ def pretrain(
     model.load_state_dict(checkpoint)
     # the last gradients belong to another epoch's weights
     model.zero_grad(set_to_none=True)
-    return Pretrained(model.eval().cpu(), history, best_epoch, start)
+    return Pretrained(model.eval().cpu(), history, best_epoch, start, best[0])
 
 
 def _train_epoch(

@@ -49,7 +49,7 @@ def folder(tmp_path, monkeypatch):
 
 def compress(*arguments, output="net.nnc", data=DATA):
     return main(["compress", output, "--network", "usernets:build", "--checkpoint", "net.pt",
-                 "--data", data, "--epochs", "1", *arguments])  # fmt: skip
+                 "--data", data, "--epochs", "1", "--accuracy", "0.01", *arguments])  # fmt: skip
 
 
 def test_from_a_checkpoint_to_predictions(folder, capsys):
@@ -100,6 +100,7 @@ def test_what_a_bitstream_is_made_of(folder, capsys):
         (("--network", "usernets:bild"), "factory: cannot import usernets:bild"),
         (("--network", "resnet21"), "unknown model 'resnet21'"),
         (("--checkpoint", "nothing.pt"), "nothing.pt"),
+        (("--accuracy", "0.99"), "on validation, expected about 0.99 (accuracy)"),
         (("--data", "mnist"), "unknown dataset 'mnist'"),
         (("--data", "{kind: arrays"), "cannot be read as YAML"),
         (("--data", "[1]"), "expected a mapping or the name of a data set"),

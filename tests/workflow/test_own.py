@@ -235,7 +235,12 @@ def test_a_checkpoint_takes_the_place_of_training(mine):
     torch.save(state, folder / "net.pt")
     given = MODEL | {"checkpoint": "net.pt"}
     done = mine.call("--until", "pretrain", model=given)
+    chance = f"squares/net: {folder}/net.pt: scores 0.333 on validation, where 0.333 is chance; "
+    assert done.returncode == 1 and chance in done.stdout and "Traceback" not in done.stdout
+    given["accuracy"] = 0.3
+    done = mine.call("--until", "pretrain", model=given)
     assert done.returncode == 0, done.stdout
+    assert "squares/net seed 0: validation score 0.3333, weights of net.pt" in done.stdout
     found = torch.load(folder / target, weights_only=True)
     assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
     record = json.loads((folder / target).with_name("run.json").read_text())

@@ -33,7 +33,8 @@ def main(snakemake) -> None:
     start = time.perf_counter()
     try:
         if settings["checkpoint"]:
-            trained = given(module.build, dataset, Path(settings["checkpoint"][0]), rng)
+            path = Path(settings["checkpoint"][0])
+            trained = given(module.build, dataset, path, rng, device, module.accuracy)
         else:
             training = settings["pretraining"]
             budget = {name: value for name, value in training.items() if name != "weight_decay"}
@@ -70,10 +71,9 @@ def main(snakemake) -> None:
     leave_receipt(snakemake, files, tell)
     where = f"{dataset_name}/{model_name} seed {seed}"
     if trained.history:
-        score = trained.history[trained.epoch - 1]["validation_score"]
-        tell(f"{where}: validation score {score:.4f} in epoch {trained.epoch}")
+        tell(f"{where}: validation score {trained.score:.4f} in epoch {trained.epoch}")
     else:
-        tell(f"{where}: weights of {trained.start}")
+        tell(f"{where}: validation score {trained.score:.4f}, weights of {trained.start}")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -25,12 +25,16 @@ def _crop_and_flip(x: Tensor, rng: Generator) -> Tensor:
     return crop_and_flip(x, rng, padding=max(1, min(x.shape[2:]) // _PADDING))
 
 
-def standardised(
-    name: str, classes: tuple[str, ...], parts: dict[str, tuple[Tensor, Tensor]]
+def normalised(
+    name: str,
+    classes: tuple[str, ...],
+    parts: dict[str, tuple[Tensor, Tensor]],
+    normalisation: str | Mapping[str, Any],
 ) -> Dataset:
-    """The data set of images, scaled so that every channel of training has mean 0 and deviation 1.
+    """The data set of images, scaled channel by channel.
 
-    A channel that is the same in all training images is only shifted.
+    By "dataset" every channel of training gets mean 0 and deviation 1; one that is the same in all
+    training images is only shifted.
 
     Parameters
     ----------
@@ -38,10 +42,11 @@ def standardised(
     classes : tuple of str
     parts : dict, split -> (images, float32 of shape (n, C, H, W) in any range; labels, int64 of
         shape (n,)).
+    normalisation : see :func:`ecqx.tasks.own_data._scaling.scale`.
     """
     from ecqx.tasks.data import Dataset, Split
-    from ecqx.tasks.own_data._scaling import statistics
+    from ecqx.tasks.own_data._scaling import scale
 
-    mean, deviation = statistics(parts["train"][0], (0, 2, 3))
+    mean, deviation = scale(normalisation, parts["train"][0], (0, 2, 3))
     splits = {part: Split((x - mean) / deviation, y) for part, (x, y) in parts.items()}
     return Dataset(name=name, classes=classes, **splits)

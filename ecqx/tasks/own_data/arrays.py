@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecqx.tasks.own_data import _images
+from ecqx.tasks.own_data._scaling import check_normalisation
 from ecqx.tasks.own_data._source import Source as _Source
 from ecqx.tasks.own_data._source import check_choice, check_class_name, check_share, naming
 
@@ -30,19 +31,23 @@ class Source(_Source):
     """``x_train``, ``y_train``, ``x_test`` and ``y_test`` in a file that ``numpy.savez`` writes.
 
     Images are all uint8 or all float, of shape (n, H, W, C) or (n, H, W); labels are integers from
-    0, of shape (n,). Validation is drawn from training at random, class by class. Every channel is
-    standardised by its mean and deviation over the training images.
+    0, of shape (n,). Validation is drawn from training at random, class by class. Values, of uint8
+    from 0 to 1, are normalised channel by channel.
 
     Parameters
     ----------
     classes : list of str, optional; names by label. By default the labels that training has, as
         text.
+    normalisation : "dataset", by mean and deviation over the training images; "none"; or a mapping
+        with ``mean`` and ``std``, each a number or a list of one per channel: those that a network
+        was trained with.
     augmentation : "none" or "crop_flip", of the training images: see
         :func:`ecqx.tasks.augmentation.crop_and_flip`; shifts by up to an eighth of a side.
     validation : float, share of the training images.
     """
 
     classes: Sequence[str] | None = None
+    normalisation: str | Mapping[str, Any] = "dataset"
     augmentation: str = "none"
     validation: float = 0.1
 
@@ -58,6 +63,7 @@ class Source(_Source):
             )
         for name in self.classes or ():
             check_class_name("classes", name)
+        check_normalisation(self.normalisation, None)
         check_choice("augmentation", self.augmentation, _images.AUGMENTATIONS)
         check_share("validation", self.validation)
 
@@ -91,7 +97,7 @@ class Source(_Source):
             "test": (x_test, y_test),
         }
         with naming(path):
-            return _images.standardised(self.name, classes, parts)
+            return _images.normalised(self.name, classes, parts, self.normalisation)
 
     def _split(self, path: Path, labels: np.ndarray, seed: int) -> list[Tensor]:
         """Indices of training and validation; ValueError if one is empty or lacks a class."""
@@ -153,6 +159,8 @@ class Source(_Source):
                 f"{path}: images of x_test have shape {headers['x_test'][0][1:]}, "
                 f"those of x_train {headers['x_train'][0][1:]}"
             )
+        shape = headers["x_train"][0]
+        check_normalisation(self.normalisation, shape[3] if len(shape) == 4 else 1)
         n_classes = len(self.classes or range(int(labels["y_train"].max()) + 1))
         for key in ("y_train", "y_test"):
             low, high = int(labels[key].min()), int(labels[key].max())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecqx.tasks.own_data import _folders
+from ecqx.tasks.own_data._scaling import check_normalisation
 from ecqx.tasks.own_data._source import Source as _Source
 from ecqx.tasks.own_data._source import check_choice, check_integer, check_number, naming
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ecqx.tasks.data import Dataset
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
+_COEFFICIENTS = 15
 _RATES = (8_000, 768_000)  # Hz, from telephones to ultrasound
 _LENGTHS = (0.1, 3_600.0)  # seconds
 _AT_A_TIME = 256  # clips
@@ -31,8 +33,7 @@ class Source(_Source):
 
     What has no folder (validation, test, or both) is drawn from the training recordings at random:
     speaker by speaker if file names contain the speaker, otherwise class by class. Features are 15
-    MFCCs in windows of 40 ms every 20 ms, standardised by the mean and deviation of each
-    coefficient over the training recordings.
+    MFCCs in windows of 40 ms every 20 ms, normalised coefficient by coefficient.
 
     Parameters
     ----------
@@ -41,6 +42,9 @@ class Source(_Source):
         longer ones cut.
     speaker : str, optional; a regular expression with one group, searched in the file name; the
         group is the speaker, who is then heard in one split only. It must be found in every name.
+    normalisation : "dataset", by mean and deviation over the training recordings; "none"; or a
+        mapping with ``mean`` and ``std``, each a number or a list of one per coefficient: those
+        that a network was trained with.
     augmentation : "none" or "shift_noise", of the training clips: shifts in time by up to 100 ms,
         and noise on the features.
     validation, test : float, shares of the training recordings for the splits that have no folder.
@@ -49,6 +53,7 @@ class Source(_Source):
     sample_rate: int = 16_000
     seconds: float = 1.0
     speaker: str | None = None
+    normalisation: str | Mapping[str, Any] = "dataset"
     augmentation: str = "none"
     validation: float = 0.1
     test: float = 0.2
@@ -57,7 +62,13 @@ class Source(_Source):
         super().__post_init__()
         check_integer("sample_rate", self.sample_rate, *_RATES)
         check_number("seconds", self.seconds, *_LENGTHS)
+        check_normalisation(self.normalisation, _COEFFICIENTS)
         check_choice("augmentation", self.augmentation, ("none", "shift_noise"))
+        if self.augmentation == "shift_noise" and self.normalisation == "none":
+            raise ValueError(
+                "augmentation: got 'shift_noise', whose noise is in standard deviations, expected "
+                "another normalisation than none"
+            )
         _folders.check_shares(self.validation, self.test)
         if self.speaker is not None:
             _check_pattern(self.speaker)
@@ -82,7 +93,7 @@ class Source(_Source):
 
         from ecqx.seeding import generator
         from ecqx.tasks.data import Dataset, Split
-        from ecqx.tasks.own_data._scaling import statistics
+        from ecqx.tasks.own_data._scaling import scale
 
         folder = self.locate(root)
         listing = _folders.list_files(folder, SUFFIXES)
@@ -91,7 +102,7 @@ class Source(_Source):
         features = {
             name: self._features([path for path, _ in files]) for name, files in splits.items()
         }
-        mean, deviation = statistics(features["train"], (0, 3))
+        mean, deviation = scale(self.normalisation, features["train"], (0, 1, 3))
         with naming(folder):
             parts = {
                 name: Split(

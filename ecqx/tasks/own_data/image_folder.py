@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecqx.tasks.own_data import _folders, _images
+from ecqx.tasks.own_data._scaling import check_normalisation
 from ecqx.tasks.own_data._source import Source as _Source
 from ecqx.tasks.own_data._source import check_choice, check_integer
 
@@ -42,13 +43,16 @@ class Source(_Source):
 
     What has no folder (validation, test, or both) is drawn from the training images at random,
     class by class. Images have 8 bits per channel; what is transparent in them is white. They are
-    turned as EXIF says and scaled so that their shorter side fits, the center is cut out, and every
-    channel is standardised by its mean and deviation over the training images.
+    turned as EXIF says and scaled so that their shorter side fits, and the center is cut out. Their
+    values, from 0 to 1, are normalised channel by channel.
 
     Parameters
     ----------
     image_size : int, 8 to 4096; pixels a side.
     channels : 1 or 3, grey or red, green and blue.
+    normalisation : "dataset", by mean and deviation over the training images; "none"; or a mapping
+        with ``mean`` and ``std``, each a number or a list of one per channel: those that a network
+        was trained with.
     augmentation : "none" or "crop_flip", of the training images: see
         :func:`ecqx.tasks.augmentation.crop_and_flip`; shifts by up to an eighth of a side.
     validation, test : float, shares of the training images for the splits that have no folder.
@@ -56,6 +60,7 @@ class Source(_Source):
 
     image_size: int = 32
     channels: int = 3
+    normalisation: str | Mapping[str, Any] = "dataset"
     augmentation: str = "none"
     validation: float = 0.1
     test: float = 0.2
@@ -64,6 +69,7 @@ class Source(_Source):
         super().__post_init__()
         check_integer("image_size", self.image_size, *_SIDES)
         check_choice("channels", self.channels, tuple(_MODES))
+        check_normalisation(self.normalisation, self.channels)
         check_choice("augmentation", self.augmentation, _images.AUGMENTATIONS)
         _folders.check_shares(self.validation, self.test)
 
@@ -94,7 +100,7 @@ class Source(_Source):
             )
             for name, files in splits.items()
         }
-        return _images.standardised(self.name, listing.classes, parts)
+        return _images.normalised(self.name, listing.classes, parts, self.normalisation)
 
     @property
     def _shares(self) -> dict[str, float]:

@@ -83,6 +83,18 @@ def test_features_are_standardised_mfccs_of_the_clips(tmp_path):
     assert bool(((deviation - 1).abs() < 1e-2).all())
 
 
+def test_features_are_scaled_as_a_network_was_trained_with(tmp_path):
+    write(tmp_path)
+    raw = source(tmp_path, normalisation="none").prepare(0).test.x
+    pair = {"mean": list(range(15)), "std": 4.0}
+    found = source(tmp_path, normalisation=pair).prepare(0).test.x
+    torch.testing.assert_close(found, (raw - torch.arange(15.0).view(1, 1, 15, 1)) / 4)
+    files = sorted(tmp_path.glob("*/*.wav"))
+    clips = torch.stack([torch.from_numpy(soundfile.read(p, dtype="float32")[0]) for p in files])
+    distance = torch.cdist(raw.flatten(1).double(), audio.mfcc(clips).flatten(1).double())
+    assert distance.min(dim=1).values.max() < 1e-3
+
+
 def test_another_rate_and_length(tmp_path):
     write(tmp_path, rate=8_000)
     dataset = source(tmp_path, sample_rate=8_000, seconds=0.5).prepare(0)

@@ -63,6 +63,36 @@ def test_describe_refuses(changes, message):
     assert "\n" not in str(caught.value)
 
 
+NORMALISED = [
+    ("z", "got 'z', expected one of dataset, none, or a mapping with mean and std"),
+    ({"mean": 0.5}, "got {'mean': 0.5}, expected one of dataset, none, or a mapping"),
+    ({"mean": 0.5, "std": 0}, "std: got 0, expected a finite number above 0"),
+    ({"mean": float("nan"), "std": 1}, "mean: got nan, expected a finite number, or a list"),
+    ({"mean": True, "std": 1}, "mean: got True, expected a finite number"),
+    ({"mean": [], "std": 1}, "mean: got [], expected a finite number"),
+    ({"mean": ["a"], "std": 1}, "mean: got ['a'], expected a finite number"),
+    (
+        {"mean": [0.5, 0.5], "std": 1},
+        "mean: got 2 numbers, expected 1 or 3, the number of channels",
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "said"), NORMALISED)
+def test_a_normalisation_of_another_form_is_refused(value, said):
+    with pytest.raises(ValueError) as caught:
+        own_data.describe(ENTRY | {"normalisation": value})
+    joint = "." if said.startswith(("mean", "std")) else ": "
+    assert str(caught.value).startswith(f"normalisation{joint}{said}")
+
+
+def test_noise_in_deviations_needs_deviations():
+    entry = {"kind": "audio_folder", "name": "a", "path": "b", "augmentation": "shift_noise"}
+    with pytest.raises(ValueError, match="^augmentation: got 'shift_noise', whose noise is in"):
+        own_data.describe(entry | {"normalisation": "none"})
+    assert own_data.describe(entry | {"normalisation": {"mean": [0] * 15, "std": 1}}).augment
+
+
 def test_describe_names_a_missing_key():
     with pytest.raises(ValueError, match="^path: missing"):
         own_data.describe({"kind": "arrays", "name": "a"})

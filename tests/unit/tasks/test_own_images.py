@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import transforms
 
 from ecqx.seeding import generator
 from ecqx.tasks import own_data
@@ -70,6 +71,27 @@ def test_training_is_standardised_per_channel(tmp_path):
         assert values.mean() == pytest.approx(0, abs=1e-4)
         assert values.std(ddof=1) == pytest.approx(1, abs=1e-3)
     assert not train[:, 2].any(), "a channel without variation is zero"
+
+
+@pytest.mark.parametrize(
+    ("normalisation", "mean", "std"),
+    [
+        ("none", [0, 0, 0], [1, 1, 1]),
+        ({"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+         [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ({"mean": 0.5, "std": [0.5]}, [0.5] * 3, [0.5] * 3),
+    ],
+)  # fmt: skip
+def test_inputs_are_scaled_as_a_network_was_trained_with(tmp_path, normalisation, mean, std):
+    """The same pixels as torchvision's transforms make of them."""
+    fill(tmp_path, {"a": 10, "b": 10})
+    dataset = source(tmp_path, image_size=8, normalisation=normalisation).prepare(0)
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
+    expected = torch.stack([transform(Image.open(p)) for p in sorted(tmp_path.glob("*/*.png"))])
+    found = torch.cat([getattr(dataset, name).x for name in SPLITS])
+    distance = torch.cdist(found.flatten(1), expected.flatten(1))
+    assert distance.min(dim=1).values.max() < 1e-5
+    assert sorted(distance.argmin(dim=1).tolist()) == list(range(20))
 
 
 def test_a_channel_without_variation_in_training_does_not_blow_up_the_test(tmp_path):
@@ -391,6 +413,26 @@ def test_arrays_become_images_in_their_splits(tmp_path, shape, dtype):
 def standard(x):
     """Every channel with mean 0 and deviation 1."""
     return (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), keepdim=True)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_arrays_are_scaled_as_a_network_was_trained_with(tmp_path, dtype):
+    content, pair = arrays(dtype=dtype), {"mean": [0.1, 0.2, 0.3], "std": [1.0, 2.0, 4.0]}
+    test = npz(tmp_path, content, normalisation=pair).prepare(0).test.x.numpy()
+    pixels = content["x_test"].astype(float) / (255 if dtype == np.uint8 else 1)
+    expected = (pixels - pair["mean"]) / pair["std"]
+    np.testing.assert_allclose(test, expected.transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-5)
+    raw = npz(tmp_path, content, normalisation="none").prepare(0).test.x.numpy()
+    np.testing.assert_allclose(raw, pixels.transpose(0, 3, 1, 2), rtol=1e-6)
+
+
+def test_the_numbers_of_a_normalisation_are_those_of_channels(tmp_path):
+    grey = npz(tmp_path, arrays(shape=(6, 6)), normalisation={"mean": [0, 0, 0], "std": 1})
+    said = "normalisation.mean: got 3 numbers, expected 1 or 1, the number of channels"
+    assert grey.missing(None) == said
+    assert (
+        npz(tmp_path, arrays(), normalisation={"mean": [0, 0, 0], "std": 1}).missing(None) is None
+    )
 
 
 def test_floats_of_any_precision_go_together(tmp_path):
