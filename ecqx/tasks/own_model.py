@@ -64,6 +64,8 @@ class OwnModel:
         """
         from torch import nn
 
+        from ecqx.tasks.plain import check_modules
+
         function = self._function()
         try:
             model = function(input_shape, n_classes)
@@ -76,6 +78,12 @@ class OwnModel:
             raise ValueError(
                 f"factory: {self.factory} returned a {type(model).__name__}, expected an nn.Module"
             )
+        try:
+            check_modules(model)
+        except ValueError as error:
+            raise ValueError(
+                f"factory: {self.factory} returned a network in which {error}"
+            ) from error
         self._check_logits(model, input_shape, n_classes)
         return model
 

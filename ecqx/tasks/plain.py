@@ -24,8 +24,17 @@ def plain(model: nn.Module) -> nn.Module:
     """A copy in evaluation mode whose weights are parameters of their own; the model stays as is.
 
     Covered: ``torch.nn.utils.weight_norm``, ``spectral_norm``, ``prune`` and
-    ``torch.nn.utils.parametrize``, which ``torch.nn.utils.parametrizations`` are made with.
+    ``torch.nn.utils.parametrize``, which ``torch.nn.utils.parametrizations`` are made with. What
+    only runs a network (``torch.compile``, ``DataParallel``) is left out: the network in it is
+    taken.
+
+    Raises
+    ------
+    ValueError : as :func:`check_modules`.
     """
+    check_modules(model)
+    while (inner := _network_in(model)) is not None:
+        model = inner
     with torch.no_grad():
         for module in model.modules():
             # made with gradients by the last forward pass, it could not be copied
@@ -51,6 +60,26 @@ def plain(model: nn.Module) -> nn.Module:
         if parametrize.is_parametrized(module):
             _replace_parametrizations(module)
     return result
+
+
+def check_modules(model: nn.Module) -> None:
+    """ValueError if the network, or a part of it, is a script module.
+
+    Its forward pass is fixed code: it cannot be traced, hooked, or given other layers.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ValueError(
+                f"{name or 'the network'} is a script module (torch.jit), expected the nn.Module "
+                "that it was made from"
+            )
+
+
+def _network_in(model: nn.Module) -> nn.Module | None:
+    if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        return model.module
+    # of torch.compile, whose own class would bring in all of the compiler
+    return getattr(model, "_orig_mod", None)
 
 
 def _replace_parametrizations(module: nn.Module) -> None:

@@ -169,6 +169,57 @@ def test_a_layer_without_an_lrp_rule_is_named(small_cnn, small_task):
         ecqx.compress(small_cnn, data, data, epochs=1)
 
 
+class Recurrent(torch.nn.Module):
+    """Layers whose outputs are tuples."""
+
+    def __init__(self, cell):
+        super().__init__()
+        self.cell, self.out = cell, torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = x[:, 0]
+        attends = isinstance(self.cell, torch.nn.MultiheadAttention)
+        hidden, _ = self.cell(x, x, x) if attends else self.cell(x)
+        return self.out(hidden.mean(1))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        torch.nn.GRU(8, 8, batch_first=True),
+        torch.nn.LSTM(8, 8, batch_first=True),
+        torch.nn.MultiheadAttention(8, 2, batch_first=True),
+    ],
+)
+def test_the_way_out_is_named_for_networks_without_rules(cell):
+    x, y = torch.randn(24, 1, 8, 8), torch.arange(24) % 3
+    model = Recurrent(cell)
+    said = rf"no LRP rule for: cell \({type(cell).__name__}\); relevance: gradient needs no rules"
+    with pytest.raises(ValueError, match=said):
+        ecqx.compress(model, (x, y), (x, y), epochs=1)
+    result = ecqx.compress(model, (x, y), (x, y), epochs=1, relevance="gradient")
+    assert result.compression_ratio > 2
+
+
+class Several(torch.nn.Linear):
+    def forward(self, x):
+        return super().forward(x.flatten(1)), x
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Several(64, 3), r"model: its output is tuple, expected logits \(n, classes\)"),
+        (torch.nn.Identity(), r"model: its output is \(1, 1, 8, 8\), expected logits"),
+        (torch.jit.script(torch.nn.Linear(8, 3)), r"model: the network is a script module"),
+    ],
+)
+def test_networks_of_another_form_are_refused(model, said):
+    x, y = torch.randn(24, 1, 8, 8), torch.arange(24) % 3
+    with pytest.raises(ValueError, match=said):
+        ecqx.compress(model, (x, y), (x, y), epochs=1)
+
+
 def test_divergence_is_an_error(small_cnn, small_task):
     data = (small_task.train.x, small_task.train.y)
     with pytest.raises(RuntimeError, match="compression diverged: the training loss became nan"):

@@ -44,6 +44,9 @@ class Several(nn.Module):
 def several(input_shape, n_classes):
     return Several()
 
+def script(input_shape, n_classes):
+    return torch.jit.script(build(input_shape, n_classes))
+
 class Class(nn.Linear):
     def forward(self, x):
         return super().forward(x.flatten(1)).argmax(dim=1)
@@ -139,6 +142,7 @@ def test_a_factory_that_returns_no_network(net):
         ("other_input", " cannot take inputs of shape (2, 1, 4, 4): RuntimeError: mat1 and mat2"),
         ("half", " cannot take inputs of shape (2, 1, 4, 4): RuntimeError: "),
         ("several", " gives tuple, expected float logits of shape (2, 3)"),
+        ("script", " returned a network in which the network is a script module (torch.jit), exp"),
         ("decided", " gives torch.int64, expected float logits of shape (2, 3)"),
     ],
 )

@@ -54,6 +54,24 @@ def test_the_weight_that_acts_takes_the_place_of_what_it_is_made_of(wrap):
     model.train()(x).sum().backward()
 
 
+@pytest.mark.parametrize("run", [nn.DataParallel, lambda m: torch.compile(m, backend="eager")])
+@pytest.mark.parametrize("parallel", [False, True])
+def test_what_only_runs_a_network_is_left_out(run, parallel):
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    found = plain(run(nn.DataParallel(model) if parallel else model))
+    assert type(found) is nn.Sequential and found is not model
+    assert list(found.state_dict()) == ["0.weight", "0.bias"]
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_script_modules_are_refused(part):
+    model = torch.jit.script(nn.Linear(3, 3))
+    model = nn.Sequential(nn.ReLU(), model) if part else model
+    name = "1" if part else "the network"
+    with pytest.raises(ValueError, match=f"^{name} is a script module .torch.jit., expected the"):
+        plain(model)
+
+
 def test_a_plain_network_is_copied():
     model = nn.Sequential(nn.Linear(3, 3), nn.Dropout())
     found = plain(model)
