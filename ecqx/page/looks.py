@@ -26,6 +26,14 @@ _SYMBOLS = {
     "H": "hexagon2",
     "8": "octagon",
     "*": "star",
+    (3, 1, 0): "star-triangle-up",
+    (3, 1, 180): "star-triangle-down",
+    (4, 1, 0): "star-diamond",
+    (4, 1, 45): "star-square",
+    (6, 1, 0): "hexagram",
+    style.BOWTIE: "bowtie",
+    style.HOURGLASS: "hourglass",
+    style.WIDE_DIAMOND: "diamond-wide",
 }
 _DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 LINE_WIDTH = 1.5  # pixels; matplotlib counts dashes in line widths, plotly in pixels
@@ -57,9 +65,10 @@ def of_methods(methods: Iterable[str], trained: Mapping[str, bool]) -> list[dict
     ]
 
 
-def _symbol(method: str, marker: str) -> str:
+def _symbol(method: str, marker: style.Marker) -> str:
     if marker not in _SYMBOLS:
-        raise ValueError(f"{method}: marker {marker!r}, expected one of {' '.join(_SYMBOLS)}")
+        known = " ".join(map(str, _SYMBOLS))
+        raise ValueError(f"{method}: marker {marker!r}, expected one of {known}")
     return _SYMBOLS[marker]
 
 
@@ -71,7 +80,7 @@ def _dash(method: str, linestyle: str | tuple) -> str:
     return _DASHES[linestyle]
 
 
-def _glyph(marker: str) -> str:
+def _glyph(marker: style.Marker) -> str:
     """Matplotlib's marker as the path of an SVG, about one unit wide around the origin."""
     shape = MarkerStyle(marker)
     path = shape.get_path().transformed(shape.get_transform())

@@ -1,11 +1,11 @@
 """One look for all figures: sizes, fonts, and a colour and marker per method.
 
-The colours of the known methods were chosen together: any two differ in lightness by 7 or more
-(CIELAB L*), so that they stay apart in grey, and in colour by 20 or more, as seen with normal
-vision and with each of the three dichromacies [machado2009dichromacy]. Methods that match
-attributions while they train are darker relatives of those they are built on. Markers tell methods
-apart once more, and shrink from each method to those that are drawn over it: what coincides stays
-visible. Line style and filling say whether a method trains.
+The colours of the known methods were chosen together: any two differ by 17 or more (CIELAB), as
+seen with normal vision and with each of the three dichromacies [machado2009dichromacy]. Those of
+the first eight differ by 20, and in lightness by 7 or more (L*), so that they stay apart in grey;
+nineteen cannot. Methods that match attributions while they train are darker relatives of those they
+are built on. Markers tell methods apart once more, and shrink from each method to those that are
+drawn over it: what coincides stays visible. Line style and filling say whether a method trains.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
+from matplotlib.path import Path
 
 from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.results import metrics
@@ -67,12 +68,22 @@ RC = {
 }
 
 
+# Markers that matplotlib has no letter for, of its markers' size: about one unit around the origin.
+BOWTIE = Path([(-0.5, -0.45), (-0.5, 0.45), (0.5, -0.45), (0.5, 0.45), (-0.5, -0.45)], closed=True)
+HOURGLASS = Path(
+    [(-0.45, 0.5), (0.45, 0.5), (-0.45, -0.5), (0.45, -0.5), (-0.45, 0.5)], closed=True
+)
+WIDE_DIAMOND = Path([(-0.6, 0), (0, 0.35), (0.6, 0), (0, -0.35), (-0.6, 0)], closed=True)
+Marker = str | tuple[int, int, int] | Path
+
+
 class MethodStyle(NamedTuple):
     """How one method is drawn and what it is called.
 
     Attributes
     ----------
-    label, color, marker : str
+    label, color : str
+    marker : Marker, as matplotlib takes it.
     size : float, of its markers, points.
     trained : bool or None, whether its runs were trained; None where that is unknown, which looks
         like training.
@@ -80,7 +91,7 @@ class MethodStyle(NamedTuple):
 
     label: str
     color: str
-    marker: str
+    marker: Marker
     size: float
     trained: bool | None = None
 
@@ -108,20 +119,21 @@ _KNOWN = {
     "ecq_wcam": MethodStyle("ECQ+WCAM", "#0b5b4e", "<", 4.2),
     "ecqx_wcam": MethodStyle("ECQx+WCAM", "#5e0001", "X", 4.0),
     "nncodec": MethodStyle("NNCodec", "#e89f27", "P", 4.2),
-}
-# What methods are called that have no looks of their own.
-_LABELS = {
-    "optq": "OPTQ",
-    "cerwu": "CERWU",
-    "obs_relevance": "CERWUx",
-    "lsq": "LSQ",
-    "lsq_rate": "LSQ + rate",
-    "prune": "Pruning",
-    "prune_random": "Random pruning",
+    "optq": MethodStyle("OPTQ", "#9898f8", "p", 5.0),
+    "cerwu": MethodStyle("CERWU", "#8808f8", "*", 5.6),
+    "obs_relevance": MethodStyle("CERWUx", "#481868", (6, 1, 0), 4.4),
+    "allocate": MethodStyle("Allocation", "#0808b8", "8", 4.2),
+    "lsq": MethodStyle("LSQ", "#8868b8", "h", 4.8),
+    "lsq_rate": MethodStyle("LSQ + rate", "#8808a8", ">", 4.0),
+    "prune": MethodStyle("Pruning", "#688878", "d", 4.8),
+    "prune_random": MethodStyle("Random pruning", "#c8b8c8", (4, 1, 0), 5.6),
+    "prune_structured": MethodStyle("Structured pruning", "#484868", BOWTIE, 5.2),
+    "prune_unstructured": MethodStyle("Pruning in rounds", "#e8b898", HOURGLASS, 5.0),
+    "distil": MethodStyle("Distillation", "#f85848", (3, 1, 0), 5.2),
 }
 # For methods that this file does not know.
 _SPARE_COLORS = ("#000000", "#8a8a8a", "#7a7a00", "#5a3fc0", "#ff8fa3", "#00b3b3", "#6b4423")
-_SPARE_MARKERS = ("h", ">", "p", "d", "*")
+_SPARE_MARKERS = ("H", (4, 1, 45), WIDE_DIAMOND, (3, 1, 180))
 _SPARE_SIZES = (5.0, 4.4, 3.8)
 # Parts of names of data sets and models that are not words.
 _SPELLINGS = {
@@ -201,7 +213,7 @@ def method_styles(
             styles[name] = _KNOWN[name]
         else:
             method, comma, rest = name.partition(", ")
-            known = _KNOWN[method].label if method in _KNOWN else _LABELS.get(method, words(method))
+            known = _KNOWN[method].label if method in _KNOWN else words(method)
             styles[name] = MethodStyle(
                 known + comma + words(rest),
                 _SPARE_COLORS[spare % len(_SPARE_COLORS)],

@@ -80,13 +80,13 @@ def equivalence(differences, margin: float) -> float:
     Returns
     -------
     float
-        NaN below two differences, and where all are equal otherwise than 0 (as identical networks
-        are, with 0 for the p-value): nothing is known of their spread.
+        NaN below two differences, without a margin (NaN), and where all are equal otherwise than 0
+        (as identical networks are, with 0 for the p-value): nothing is known of their spread.
     """
     differences = np.asarray(differences, dtype=float).ravel()
     differences = differences[np.isfinite(differences)]
     n = differences.size
-    if n < 2:
+    if n < 2 or np.isnan(margin):
         return float("nan")
     if not _spreads(differences):
         return 0.0 if differences.mean() == 0 else float("nan")

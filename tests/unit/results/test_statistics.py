@@ -617,6 +617,7 @@ def test_equivalence_needs_a_spread_or_identity():
     assert math.isnan(statistics.equivalence([0.1], 1))
     assert math.isnan(statistics.equivalence([0.1, 0.1, 0.1], 1))
     assert statistics.equivalence([0.0, 0.0, 0.0], 1) == 0
+    assert math.isnan(statistics.equivalence([0.0, 0.0, 0.0], math.nan))
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 12])
