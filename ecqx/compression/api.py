@@ -19,9 +19,10 @@ from ecqx.compression.loading import load_method
 from ecqx.compression.run import compress_point
 from ecqx.seeding import derive_seed
 from ecqx.tasks.data import Split
-from ecqx.tasks.plain import check_modules, plain
+from ecqx.tasks.plain import plain
 from ecqx.tasks.scores import accuracy_score, mean_average_precision, multilabel_loss
-from ecqx.tasks.task import Budget, Task, device_of, evaluating
+from ecqx.tasks.task import Budget, Task, device_of
+from ecqx.tasks.trial import tried_logits
 
 Samples = Split | tuple | Dataset | DataLoader
 
@@ -257,10 +258,6 @@ def _split(name: str, data: Samples) -> Split:
 
 def _outputs(model: torch.nn.Module, train: Split, validation: Split) -> int:
     """Number of outputs of the model; ``ValueError`` unless model and data fit each other."""
-    try:
-        check_modules(model)
-    except ValueError as error:
-        raise ValueError(f"model: {error}") from error
     for name, parameter in model.named_parameters():
         if parameter.dtype != torch.float32:
             raise ValueError(f"model: {name} is {parameter.dtype}, expected torch.float32")
@@ -270,17 +267,9 @@ def _outputs(model: torch.nn.Module, train: Split, validation: Split) -> int:
             "expected at least 2 and 1"
         )
     try:
-        with evaluating(model), torch.no_grad():
-            logits = model(train.x[:1].to(device_of(model, train.x.device)))
-    # whatever the user's code raises, one line of it is enough for the user
-    except Exception as error:
-        cause = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ValueError(
-            f"model: cannot take inputs of shape {tuple(train.x[:1].shape)}: {cause}"
-        ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"model: its output is {found}, expected logits (n, classes)")
+        logits = tried_logits(model, train.x[:2])
+    except ValueError as error:
+        raise ValueError(f"model: {error}") from error
     outputs = logits.shape[1]
     for name, split in (("train", train), ("validation", validation)):
         if split.multilabel != train.multilabel:

@@ -60,11 +60,13 @@ class OwnModel:
         Raises
         ------
         ValueError : the factory cannot be imported or called, or does not return a module that
-            makes logits of such inputs.
+            makes logits of such inputs, in training mode as in evaluation mode.
         """
+        import torch
         from torch import nn
 
         from ecqx.tasks.plain import check_modules
+        from ecqx.tasks.trial import tried_logits
 
         function = self._function()
         try:
@@ -84,7 +86,10 @@ class OwnModel:
             raise ValueError(
                 f"factory: {self.factory} returned a network in which {error}"
             ) from error
-        self._check_logits(model, input_shape, n_classes)
+        try:
+            tried_logits(model, torch.zeros(2, *input_shape), n_classes)
+        except ValueError as error:
+            raise ValueError(f"factory: {self.factory} {error}") from error
         return model
 
     def missing(self, root: Path | None) -> str | None:
@@ -109,38 +114,6 @@ class OwnModel:
                 if path.is_file():
                     return path
         return None
-
-    def _check_logits(
-        self, model: nn.Module, input_shape: tuple[int, int, int], n_classes: int
-    ) -> None:
-        """ValueError unless two inputs give logits; the model and torch's generators stay the same.
-
-        A network with other outputs than classes could well be trained: nobody would notice.
-        """
-        import torch
-
-        from ecqx.tasks.task import device_of, evaluating
-
-        x = torch.zeros(2, *input_shape, device=device_of(model, torch.device("cpu")))
-        try:
-            with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
-                logits = model(x)
-        except Exception as error:
-            raise ValueError(
-                f"factory: {self.factory} cannot take inputs of shape {tuple(x.shape)}: "
-                f"{_cause(error)}"
-            ) from error
-        expected = (len(x), n_classes)
-        if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():
-            found = getattr(logits, "dtype", type(logits).__name__)
-            raise ValueError(
-                f"factory: {self.factory} gives {found}, expected float logits of shape {expected}"
-            )
-        if logits.shape != expected:
-            raise ValueError(
-                f"factory: {self.factory} gives logits of shape {tuple(logits.shape)}, "
-                f"expected {expected}"
-            )
 
     def _function(self):
         match = _FACTORY.fullmatch(self.factory)

@@ -23,6 +23,9 @@ from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
 def plain(model: nn.Module) -> nn.Module:
     """A copy in evaluation mode whose weights are parameters of their own; the model stays as is.
 
+    All of its parameters are to be trained, also those that the model's owner froze: what is
+    quantized is trained to make up for it.
+
     Covered: ``torch.nn.utils.weight_norm``, ``spectral_norm``, ``prune`` and
     ``torch.nn.utils.parametrize``, which ``torch.nn.utils.parametrizations`` are made with. What
     only runs a network (``torch.compile``, ``DataParallel``) is left out: the network in it is
@@ -59,6 +62,8 @@ def plain(model: nn.Module) -> nn.Module:
             prune.remove(module, hook._tensor_name)
         if parametrize.is_parametrized(module):
             _replace_parametrizations(module)
+    for parameter in result.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())
     return result
 
 

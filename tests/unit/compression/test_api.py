@@ -130,7 +130,7 @@ def test_inputs_of_any_rank(shape, layers, method):
         ),
         (
             (torch.zeros(4, 2, 8, 8), torch.zeros(4).long()),
-            r"model: cannot take inputs of shape \(1, 2",
+            r"model: cannot take inputs of shape \(2, 2",
         ),
         ((torch.full((4, 1, 8, 8), torch.nan), torch.zeros(4).long()), "train: x holds values"),
         ((torch.zeros(4, 1, 8, 8), torch.full((4,), 3)), "train: classes from 3 to 3, expected 0"),
@@ -206,11 +206,18 @@ class Several(torch.nn.Linear):
         return super().forward(x.flatten(1)), x
 
 
+class WithAuxiliaryOutput(torch.nn.Linear):
+    def forward(self, x):
+        logits = super().forward(x.flatten(1))
+        return (logits, logits) if self.training else logits
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        (Several(64, 3), r"model: its output is tuple, expected logits \(n, classes\)"),
-        (torch.nn.Identity(), r"model: its output is \(1, 1, 8, 8\), expected logits"),
+        (WithAuxiliaryOutput(64, 3), "model: gives tuple in training mode, expected float logits"),
+        (Several(64, 3), r"model: gives tuple, expected float logits of shape \(2, classes\)"),
+        (torch.nn.Identity(), r"model: gives logits of shape \(2, 1, 8, 8\), expected"),
         (torch.jit.script(torch.nn.Linear(8, 3)), r"model: the network is a script module"),
     ],
 )
@@ -218,6 +225,17 @@ def test_networks_of_another_form_are_refused(model, said):
     x, y = torch.randn(24, 1, 8, 8), torch.arange(24) % 3
     with pytest.raises(ValueError, match=said):
         ecqx.compress(model, (x, y), (x, y), epochs=1)
+
+
+@pytest.mark.parametrize("method", ["ecqx", "lsq"])
+def test_frozen_networks_are_trained_like_any_other(method, small_cnn, small_task):
+    train, validation = small_task.train, small_task.validation
+    expected = ecqx.compress(small_cnn, train, validation, method=method, epochs=1)
+    frozen = copy.deepcopy(small_cnn).requires_grad_(False)
+    frozen[3].requires_grad_(True)
+    result = ecqx.compress(frozen, train, validation, method=method, epochs=1)
+    assert result.artefact == expected.artefact
+    assert [n for n, p in frozen.named_parameters() if p.requires_grad] == ["3.weight", "3.bias"]
 
 
 def test_divergence_is_an_error(small_cnn, small_task):

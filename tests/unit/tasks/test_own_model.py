@@ -47,6 +47,22 @@ def several(input_shape, n_classes):
 def script(input_shape, n_classes):
     return torch.jit.script(build(input_shape, n_classes))
 
+class WithAuxiliaryOutput(nn.Linear):
+    def forward(self, x):
+        logits = super().forward(x.flatten(1))
+        return (logits, logits) if self.training else logits
+
+def auxiliary(input_shape, n_classes):
+    return WithAuxiliaryOutput(16, n_classes)
+
+class Wider(nn.Linear):
+    def forward(self, x):
+        logits = super().forward(x.flatten(1))
+        return logits.repeat(1, 2) if self.training else logits
+
+def wider(input_shape, n_classes):
+    return Wider(16, n_classes)
+
 class Class(nn.Linear):
     def forward(self, x):
         return super().forward(x.flatten(1)).argmax(dim=1)
@@ -143,6 +159,8 @@ def test_a_factory_that_returns_no_network(net):
         ("half", " cannot take inputs of shape (2, 1, 4, 4): RuntimeError: "),
         ("several", " gives tuple, expected float logits of shape (2, 3)"),
         ("script", " returned a network in which the network is a script module (torch.jit), exp"),
+        ("auxiliary", " gives tuple in training mode, expected float logits of shape (2, 3)"),
+        ("wider", " gives logits of shape (2, 6) in training mode, expected (2, 3)"),
         ("decided", " gives torch.int64, expected float logits of shape (2, 3)"),
     ],
 )
