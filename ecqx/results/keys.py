@@ -46,6 +46,7 @@ TABLES = {
     "equal_size": "Accuracy at equal size",
     "equal_accuracy": "Size at equal accuracy",
     "contrasts": "Planned contrasts",
+    "ablation": "What each part adds, exploratory",
     "comparisons": "Methods at equal size, exploratory",
     "hypervolume": "Dominated volume",
     "costs": "Costs of compression",

@@ -14,6 +14,7 @@ import pandas as pd
 from ecqx.results import keys, rendering
 from ecqx.results.collected import Collected, Unavailable
 from ecqx.results.tables import (
+    ablation,
     agreement,
     chosen,
     closeness,
@@ -47,6 +48,7 @@ TABLES = {
     "equal_size": Table(equal_size.build, equal_size.document),
     "equal_accuracy": Table(equal_accuracy.build, equal_accuracy.document),
     "contrasts": Table(contrasts.build, contrasts.document),
+    "ablation": Table(ablation.build, ablation.document),
     "comparisons": Table(comparisons.build, comparisons.document),
     "hypervolume": Table(hypervolume.build, hypervolume.document),
     "costs": Table(costs.build, costs.document),

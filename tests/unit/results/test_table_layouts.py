@@ -10,6 +10,7 @@ from ecqx.results import rendering, statistics
 from ecqx.results.collected import Collected, Unavailable
 from ecqx.results.keys import METHOD_COLUMNS
 from ecqx.results.tables import (
+    ablation,
     agreement,
     chosen,
     closeness,
@@ -672,10 +673,10 @@ def test_contrasts_by_hand():
     table = contrasts.build(Collected(*contrasted()))
     names = [(row["method"], row["other"], row["measure"]) for row in table.to_dict("records")]
     assert names == [
-        ("ecq", "uniform", "accuracy"), ("ecqx", "ecq", "accuracy"), ("wcam", "uniform", "pearson"),
-        ("best trained", "best untrained", "accuracy"),
+        ("ecq", "uniform", "accuracy"), ("ecqx", "ecq", "accuracy"), ("ecqx", "ecq", "pearson"),
+        ("wcam", "uniform", "pearson"), ("best trained", "best untrained", "accuracy"),
     ]  # fmt: skip
-    ecq, ecqx, wcam, best = table.to_dict("records")
+    ecq, ecqx, _, wcam, best = table.to_dict("records")
     assert ecq["difference_mean"] == pytest.approx(0.02) and ecq["values"] == "0.02 0.021 0.019"
     assert ecq["paired"] == "sizes" and ecq["ratio_least"] == 15 and ecq["ratio_most"] == 16
     assert ecq["verdict"] == "better" and ecq["p_equivalence"] > 0.95
@@ -720,6 +721,31 @@ def test_uniform_of_equal_compute_is_a_contrast_and_not_the_best():
     assert len(found) == 4
 
 
+def test_planned_contrasts_with_the_rivals():
+    runs, maps = contrasted()
+    own = runs["method"].isin(["nncodec", "uniform_ptq", "ecqx"])
+    rivals = {"nncodec": "cerwu", "uniform_ptq": "optq", "ecqx": "obs_relevance"}
+    shuffled = runs["method"] == "ecq"
+    runs = pd.concat(
+        [
+            runs,
+            runs[own].assign(method=runs["method"].map(rivals), p_relevance="lrp"),
+            runs[shuffled].assign(
+                method="obs_relevance", p_relevance="shuffled", point=runs["point"] + "_s"
+            ),
+        ]
+    )
+    methods = [["obs_relevance", "relevance", "str", "variant", "lrp", None, "relevance {}"]]
+    methods = pd.DataFrame(methods, columns=METHOD_COLUMNS)
+    table = contrasts.build(Collected(runs, methods=methods))
+    found = table.set_index(["method", "other"])["difference_mean"]
+    assert found["optq", "uniform_ptq"] == found["cerwu", "nncodec"] == pytest.approx(0)
+    assert found["cerwu", "optq"] == pytest.approx(0.1)
+    assert found["obs_relevance", "cerwu"] == pytest.approx(0.22, abs=1e-3)
+    control = "obs_relevance, relevance shuffled"
+    assert found["obs_relevance", control] == pytest.approx(0, abs=1e-3)
+
+
 def test_contrasts_need_a_planned_pair():
     runs, _ = contrasted()
     with pytest.raises(Unavailable, match="no two methods"):
@@ -734,6 +760,45 @@ def test_a_contrast_that_shows_nothing_stays_open():
             rows += [run("ecq", f"p~{size}", seed, 0.8 + more, size)]
     (row,) = contrasts.build(Collected(frame(rows))).to_dict("records")
     assert row["verdict"] == "open" and row["least_detectable"] > 0.05
+
+
+# what each part adds
+
+
+def test_ablation_by_hand():
+    runs, maps = (table[table["method"].isin(["uniform", "ecq"])] for table in contrasted())
+    parts = []
+    for refine, distil, more in (("scales", 0.0, 0.01), ("none", 1.0, 0.02), ("scales", 1.0, 0.05)):
+        part = runs[runs["method"] == "ecq"].assign(p_refine=refine, p_distil=distil)
+        part[["accuracy", "accuracy_validation"]] += more
+        parts.append(part.assign(point=f"{refine}_{distil}_" + part["point"]))
+    methods = [
+        ["ecq", "refine", "str", "variant", "none", None, "{} refined"],
+        ["ecq", "distil", "float", "variant", "0", None, "distilled"],
+    ]
+    methods = pd.DataFrame(methods, columns=METHOD_COLUMNS)
+    table = ablation.build(Collected(pd.concat([runs, *parts]), maps, methods=methods))
+    accuracy = table[table["measure"] == "accuracy"].set_index(["part", "method", "other"])
+    found = accuracy["difference_mean"].round(6).to_dict()
+    both = "ecq, scales refined, distilled"
+    assert found == {
+        ("price of entropy", "ecq", "uniform"): 0.02,
+        ("distilled", "ecq, distilled", "ecq"): 0.02,
+        ("distilled", both, "ecq, scales refined"): 0.04,
+        ("scales refined", "ecq, scales refined", "ecq"): 0.01,
+        ("scales refined", both, "ecq, distilled"): 0.03,
+    }
+    # maps were measured of the methods without parts alone
+    maps_of = table[table["measure"] == "pearson"].dropna(subset="difference_mean")
+    assert maps_of["part"].tolist() == ["price of entropy"]
+    assert maps_of["difference_mean"].tolist() == [pytest.approx(-0.1)]
+    assert table["p_t_holm"].tolist() == pytest.approx(
+        statistics.holm(table["p_t"]).tolist(), nan_ok=True
+    )
+    text = rendering.to_markdown(ablation.document(table))
+    assert "| price of entropy " in text and "ECQ, scales refined, distilled" in text
+    with pytest.raises(Unavailable, match="with and without"):
+        ablation.build(Collected(runs[runs["method"] == "ecq"]))
 
 
 # learning rates
