@@ -191,7 +191,7 @@ def attribution_rows(
                             "metric": metric,
                             "subset": subset,
                             "signed": signed,
-                            **_moments(values[counted]),
+                            **moments(values[counted]),
                             "degenerate": int((counted & degenerate).sum()),
                         }
                     )
@@ -320,7 +320,8 @@ def _known(names: Iterable[str], registry: Iterable[str]) -> list[str]:
     return names
 
 
-def _moments(values: Tensor) -> dict[str, float | int]:
+def moments(values: Tensor) -> dict[str, float | int]:
+    """Mean, std (of a sample) and n of values (n,); NaN where there are too few."""
     n = len(values)
     return {
         "mean": values.mean().item() if n else math.nan,

@@ -56,7 +56,7 @@ TABLES = {
     "closeness": "Attributions at equal size",
     "metric_agreement": "Agreement of the metrics",
     "agreement": "Agreement of predictions",
-    "sanity": "Randomised layers",
+    "sanity": "Sanity checks of explainers",
     "published": "Published and measured",
     "failures": "Runs without a result",
 }

@@ -517,6 +517,24 @@ def test_sanity_shows_first_half_and_all():
     ]  # fmt: skip
 
 
+def test_sanity_shows_another_class_before_all_layers():
+    rows = [
+        {"dataset": "d", "model": "m", "seed": seed, "explainer": "lrp",
+         "layers_randomised": count, "layer": f"l{count}", "metric": metric, "signed": True,
+         "mean": 0.5 + 0.1 * count}
+        for seed in (0, 1) for count in range(3) for metric in ("pearson", "entropy_rise")
+        if (count, metric) != (0, "entropy_rise")
+    ]  # fmt: skip
+    runs = frame([run("ecq", "lam~0", seed, 0.9, 100) for seed in (0, 1)])
+    table = sanity.build(Collected(runs, randomisation=frame(rows)))
+    (section,) = sanity.document(table).sections
+    assert list(section.headers)[2:] == ["Another class", "1 of 2 layers", "2 of 2 layers"]
+    assert [[cell.split(" ")[0] for cell in row[2:]] for row in section.rows] == [
+        ["0.500", "0.600", "0.700"], ["–", "0.600", "0.700"]
+    ]  # fmt: skip
+    assert section.rows[1][1] == "Rise of entropy"
+
+
 # runs without a result
 
 
