@@ -55,6 +55,7 @@ TABLES = {
     "matching": "Localisation with and without attribution matching",
     "closeness": "Attributions at equal size",
     "metric_agreement": "Agreement of the metrics",
+    "complexity": "Complexity of maps",
     "agreement": "Agreement of predictions",
     "sanity": "Sanity checks of explainers",
     "published": "Published and measured",

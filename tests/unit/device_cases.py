@@ -17,6 +17,7 @@ from pipeline.planning import run_table
 
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.assignment.relevance_sources import SOURCES
+from ecqx.evaluation.complexity import COMPLEXITIES
 from ecqx.evaluation.consistency import METRICS
 from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.evaluation.localisation import LOCALISATIONS
@@ -180,6 +181,7 @@ class Jobs:
             explainers=list(self.chain.explainers),
             metrics=list(METRICS),
             localisation=list(LOCALISATIONS),
+            complexity=list(COMPLEXITIES),
             samples=3,
             gallery_samples=2,
         )

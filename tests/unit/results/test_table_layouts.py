@@ -15,6 +15,7 @@ from ecqx.results.tables import (
     chosen,
     closeness,
     comparisons,
+    complexity,
     contrasts,
     costs,
     equal_accuracy,
@@ -533,6 +534,39 @@ def test_sanity_shows_another_class_before_all_layers():
         ["0.500", "0.600", "0.700"], ["–", "0.600", "0.700"]
     ]  # fmt: skip
     assert section.rows[1][1] == "Rise of entropy"
+
+
+def test_complexity_is_compared_with_full_precision_of_the_same_seed():
+    runs = [run("ecq", f"lam~{lam}", seed, 0.9, 100 + lam) for seed in (0, 1) for lam in (0, 1)]
+    networks = [("identical", "anchor", 0), ("random", "anchor", 0.3),
+                ("ecq", "lam~0", 0.02), ("ecq", "lam~1", 0.04)]  # fmt: skip
+    attributions = [
+        {"dataset": "d", "model": "m", "method": method, "point": point, "seed": seed,
+         "explainer": "grad_cam", "metric": metric, "subset": subset, "signed": signed,
+         "mean": level + 0.1 * seed - change, "std": 0.1, "n": 8, "degenerate": 0}
+        for seed in (0, 1) for method, point, change in networks
+        for metric, level in (("gini", 0.5), ("entropy", 3.0), ("cosine", 1.0))
+        for subset in ("all", "both_correct") for signed in (True, False)
+    ]  # fmt: skip
+    collected = Collected(frame(runs), frame(attributions))
+    table = complexity.build(collected)
+    assert set(table["metric"]) == {"gini", "entropy"}
+    own = table[(table["metric"] == "gini") & ~table["signed"].astype(bool)].set_index("method")
+    assert own.loc["ecq", "value_mean"] == pytest.approx(0.55 - 0.03)
+    assert own.loc["ecq", "change_mean"] == pytest.approx(-0.03)
+    assert own.loc["ecq", "change_half_width"] == pytest.approx(0, abs=1e-12)
+    assert own.loc["random", "change_mean"] == pytest.approx(-0.3)
+    (section,) = complexity.document(table).sections
+    assert list(section.headers) == ["Explainer", "Network", "Gini index", "Change",
+                                     "Entropy [nat]", "Change"]  # fmt: skip
+    assert [row[1] for row in section.rows] == ["Full precision", "Untrained", "ECQ"]
+    assert section.rows[0][3] == "–"
+    # neither closeness nor the agreement of metrics takes it for consistency
+    assert set(closeness.build(collected)["metric"]) == {"cosine"}
+    with pytest.raises(Unavailable, match="fewer than two consistency metrics"):
+        metric_agreement.build(collected)
+    with pytest.raises(Unavailable, match="complexity of maps was not measured"):
+        complexity.build(Collected(frame(runs), frame(attributions).query("metric == 'cosine'")))
 
 
 # runs without a result
