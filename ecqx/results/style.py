@@ -184,7 +184,7 @@ def explainer_order(explainers: Iterable[str]) -> list[str]:
 
 
 def metric_order(names: Iterable[str]) -> list[str]:
-    """Distinct metrics in the order of `metrics.measured`: known ones first, others sorted."""
+    """Distinct metrics, consistency before localisation: known ones first, others sorted."""
     return _ordered(names, metrics.measured())
 
 
