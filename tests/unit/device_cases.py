@@ -35,7 +35,7 @@ POINTS = {
         {"relevance": list(SOURCES), "window": "above", "relevance_of": "shadow"},
         {"composite": "epsilon_alpha2_beta1_flat", "start": "probability", "batch_norm": "pass"},
     ],
-    "wcam": [{"variant": ["ewa", "swa", "sswa"]}],
+    "wcam": [{"matching": ["ewa", "swa", "sswa", "e2kd"]}],
 }
 _PRETRAINING = {"epochs": 1, "learning_rate": 1e-3, "batch_size": 8, "weight_decay": 1e-2}
 _BUDGET = {"epochs": 1, "learning_rate": 1e-3, "batch_size": 8}

@@ -21,7 +21,7 @@ from ecqx.tasks.task import Task
 
 @dataclass(frozen=True)
 class Matched:
-    """What is matched, and how strongly.
+    """What is matched, and how strongly; to be inherited from in front of a method's other fields.
 
     ``matching`` is how a feature map is collapsed: ``ewa``, ``swa``, ``sswa`` or ``e2kd``, which
     has the logits of full precision in its loss as well; ``none`` matches nothing. ``gamma`` weighs
@@ -40,6 +40,7 @@ class Matched:
     dropped: float = parameter(0.3, role="variant", words="{} of the channels dropped")
 
     def __post_init__(self):
+        super().__post_init__()
         check_range("gamma", self.gamma, 0.0, 1.0e6)
         check_choice("matching", self.matching, ("none", *MATCHINGS))
         check_choice("force", self.force, FORCES)
@@ -52,8 +53,10 @@ class Matched:
         """Whether anything is matched at all."""
         return self.gamma > 0 and self.matching != "none"
 
-    def unmatchable(self, student: torch.nn.Module, teacher: torch.nn.Module, task: Task):
-        """str, why the maps of two networks cannot be matched; None if they can."""
+    def unmatchable(
+        self, student: torch.nn.Module, teacher: torch.nn.Module, task: Task
+    ) -> str | None:
+        """Why the maps of two networks cannot be matched; None if they can."""
         if not self.matches:
             return None
         try:
@@ -108,8 +111,7 @@ class Resembling(Matched):
     def penalty(
         self, model: torch.nn.Module, task: Task, rng: torch.Generator, penalty: Penalty | None
     ) -> Iterator[Penalty | None]:
-        """The penalty of training a network from itself on: matching, with ``e2kd`` the logits,
-        and what was given.
+        """What is added to the loss: the matching, with ``e2kd`` the logits, and what was given.
 
         Parameters
         ----------
