@@ -7,32 +7,17 @@ rules need all of it.
 
 from __future__ import annotations
 
-import operator
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import fx, nn
-from zennit.canonizers import Canonizer
+from zennit.canonizers import AttributeCanonizer
 from zennit.layer import Sum
 from zennit.types import BatchNorm, Linear
 
-# Operations on tensors through which the gradient itself is the relevance: they move or select
-# activations.
-_ROUTING = {
-    torch.flatten, torch.reshape, torch.squeeze, torch.unsqueeze, torch.permute, torch.transpose,
-    torch.stack, torch.cat, torch.chunk, torch.split, torch.relu, torch.dropout,
-    nn.functional.relu, nn.functional.dropout, nn.functional.max_pool1d, nn.functional.max_pool2d,
-    nn.functional.max_pool3d, nn.functional.pad, operator.getitem,
-}  # fmt: skip
-_ROUTING_METHODS = {
-    "flatten", "reshape", "view", "squeeze", "unsqueeze", "permute", "transpose", "contiguous",
-    "chunk", "split", "relu", "clone",
-}  # fmt: skip
-# Methods and attributes of a tensor whose values are not tensors.
-_SIZES = {"size", "dim", "numel", "shape", "ndim", "device", "dtype"}
+from ecqx.attribution import rewriting
+from ecqx.tasks.task import evaluating
 
 
 @dataclass(frozen=True)
@@ -41,17 +26,24 @@ class Dataflow:
 
     Attributes
     ----------
-    layers : tuple of str, layers in the order in which they run, with the sums that `residual_sums`
-        adds.
+    layers : tuple of str, layers that follow a rule by their type, in the order in which they run.
     normalised : tuple of (str, str); linear or convolutional layers and the batch norms that take
         their output, where nothing else does and both run once.
-    operations : tuple of str, operations outside of modules that compute with activations, rather
-        than move or select them: additions, products, means, whatever works in place.
+    weights : tuple of str, parameters of two or more dimensions that ``forward`` uses itself, or
+        that a layer hands to an operation.
+    operations : dict: name -> module that stands for what ``forward`` computes outside of modules,
+        see :mod:`ecqx.attribution.rewriting`.
+    without_rule : tuple of str, operations that there is no such module for, each behind the
+        module whose ``forward`` it is in.
+    graph : the forward pass in layers and these modules; None where it is in layers alone.
     """
 
     layers: tuple[str, ...]
-    normalised: tuple[tuple[str, str], ...]
-    operations: tuple[str, ...]
+    normalised: tuple[tuple[str, str], ...] = ()
+    weights: tuple[str, ...] = ()
+    operations: dict[str, nn.Module] | None = None
+    without_rule: tuple[str, ...] = ()
+    graph: fx.Graph | None = None
 
 
 _known: WeakKeyDictionary[nn.Module, Dataflow] = WeakKeyDictionary()
@@ -69,43 +61,107 @@ def dataflow(model: nn.Module) -> Dataflow:
     return _known[model]
 
 
-def residual_sums() -> list[Canonizer]:
-    """Canonizers that turn the sums of torchvision's ResNets into modules for a composite."""
-    # A model from torchvision has already imported it; other models are spared the time.
-    if "torchvision.models.resnet" not in sys.modules:
-        return []
-    from zennit.torchvision import ResNetBasicBlockCanonizer, ResNetBottleneckCanonizer
+class OperationsAsModules(AttributeCanonizer):
+    """Lets a network run with modules for what its ``forward`` computes outside of modules."""
 
-    return [ResNetBasicBlockCanonizer(), ResNetBottleneckCanonizer()]
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def apply(self, root_module: nn.Module) -> list[AttributeCanonizer]:
+        flow = dataflow(root_module)
+        if flow.graph is None:
+            return []
+        instance = self.copy()
+        attributes = {
+            rewriting.PLACE: nn.ModuleDict(flow.operations),
+            "forward": lambda *args: fx.Interpreter(root_module, graph=flow.graph).run(*args),
+        }
+        instance.register(root_module, attributes)
+        return [instance]
+
+    def copy(self) -> OperationsAsModules:
+        return type(self)()
 
 
 class _Tracer(fx.Tracer):
+    """Layers are leaves if they are torch's own, or compute as these do."""
+
+    failed = ""
+
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, Sum) or super().is_leaf_module(module, name)
+        return is_layer(module)
+
+    def call_module(self, module, forward, args, kwargs):
+        try:
+            return super().call_module(module, forward, args, kwargs)
+        except Exception:
+            self.failed = self.failed or self.path_of_module(module)
+            raise
+
+
+def is_layer(module: nn.Module) -> bool:
+    """Whether a module computes what a class of torch's does, which is what rules know it by.
+
+    A class that inherits from one of them and has a ``forward`` of its own does not.
+    """
+    forward = type(module).forward
+    if forward is nn.Sequential.forward or "forward" in vars(module):
+        return False
+    if any(True for _ in module.children()) and forward is not nn.MultiheadAttention.forward:
+        return False
+    return forward is Sum.forward or getattr(forward, "__module__", "").startswith("torch.nn.")
 
 
 def _traced(model: nn.Module) -> Dataflow:
-    if not any(True for _ in model.children()):
+    if is_layer(model):
         # with a single layer there is nothing between layers
-        return Dataflow(("",), (), ())
-    canonizers = [instance for canonizer in residual_sums() for instance in canonizer.apply(model)]
+        return Dataflow(("",))
     modules = dict(model.named_modules())
+    tracer = _Tracer()
     try:
-        nodes = list(_Tracer().trace(model).nodes)
+        with evaluating(model):
+            graph = tracer.trace(model)
     # tracing passes no tensor, so the user's code may raise anything; one line of it is enough
     except Exception as error:
         cause = str(error).strip().partition("\n")[0]
+        where = f", in {tracer.failed}," if tracer.failed else ""
         raise ValueError(
-            f"the forward pass of {type(model).__name__} cannot be traced ({cause}); LRP "
+            f"the forward pass of {type(model).__name__}{where} cannot be traced ({cause}); LRP "
             "traces it to find the order of layers"
         ) from error
-    finally:
-        for canonizer in canonizers:
-            canonizer.remove()
-    layers = [node.target for node in nodes if node.op == "call_module"]
-    calls = Counter(layers)
-    normalised = []
-    for node in nodes:
+    normalised = tuple(_normalised(graph, modules))
+    paths = {
+        node: node.target if node.op == "call_module" else tracer.node_name_to_scope[node.name][0]
+        for node in graph.nodes
+        if node.name in tracer.node_name_to_scope
+    }
+    weights = {name for name, parameter in model.named_parameters() if parameter.ndim > 1}
+    rewriter = rewriting.Rewriter(graph, modules, weights)
+    rewriter.run()
+    layers = dict.fromkeys(
+        node.target
+        for node in graph.nodes
+        if node.op == "call_module" and not node.target.startswith(f"{rewriting.PLACE}.")
+    )
+    refused = dict.fromkeys(f"{_named(modules, paths[n])}: {why}" for n, why in rewriter.refused)
+    return Dataflow(
+        tuple(layers),
+        normalised,
+        tuple(rewriter.used),
+        rewriter.added,
+        tuple(refused),
+        graph if rewriter.added or rewriter.used else None,
+    )
+
+
+def _named(modules: dict[str, nn.Module], path: str) -> str:
+    return f"{path} ({type(modules[path]).__name__})" if path else "forward"
+
+
+def _normalised(graph: fx.Graph, modules: dict[str, nn.Module]) -> list[tuple[str, str]]:
+    calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    found = []
+    for node in graph.nodes:
         if node.op != "call_module" or not _merges(modules[node.target]) or not node.args:
             continue
         source = node.args[0]
@@ -116,8 +172,8 @@ def _traced(model: nn.Module) -> Dataflow:
             and len(source.users) == 1
             and calls[source.target] == calls[node.target] == 1
         ):
-            normalised.append((source.target, node.target))
-    return Dataflow(tuple(dict.fromkeys(layers)), tuple(normalised), tuple(_computing(nodes)))
+            found.append((source.target, node.target))
+    return found
 
 
 def _merges(module: nn.Module) -> bool:
@@ -127,23 +183,3 @@ def _merges(module: nn.Module) -> bool:
         and module.weight is not None
         and module.running_mean is not None
     )
-
-
-def _computing(nodes: list[fx.Node]) -> list[str]:
-    """Names of operations on tensors that are not mere routing, each once, in their order."""
-    tensors: set[fx.Node] = set()
-    found: dict[str, None] = {}
-    for node in nodes:
-        if node.op in ("placeholder", "call_module", "get_attr"):
-            tensors.add(node)
-        elif node.op in ("call_function", "call_method") and not tensors.isdisjoint(
-            node.all_input_nodes
-        ):
-            name = node.target if isinstance(node.target, str) else node.target.__name__
-            if name in _SIZES or (node.target is getattr and node.args[1] in _SIZES):
-                continue
-            tensors.add(node)
-            known = _ROUTING if node.op == "call_function" else _ROUTING_METHODS
-            if node.target not in known or node.kwargs.get("inplace"):
-                found[name + (" in place" if node.kwargs.get("inplace") else "")] = None
-    return list(found)

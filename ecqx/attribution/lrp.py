@@ -1,7 +1,9 @@
 """Layer-wise relevance propagation (LRP) rules by layer, as zennit composites.
 
 Sources: [bach2015lrp] (epsilon, alpha-beta), [montavon2019overview] (composites),
-[lapuschkin2019unmasking] (flat). ECQx uses these two composites: [becking2021ecqx], section 4.2.
+[lapuschkin2019unmasking] (flat). What is no such layer follows the rules of
+:mod:`ecqx.attribution.operations` in both composites, which are those of ECQx: [becking2021ecqx],
+section 4.2.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from zennit.layer import Sum
 from zennit.rules import Flat
 from zennit.types import Activation, AvgPool, BatchNorm, ConvolutionStandard, Linear
 
-from ecqx.attribution.dataflow import dataflow, residual_sums
+from ecqx.attribution.dataflow import OperationsAsModules, dataflow
 from ecqx.attribution.lrp_rules import AlphaBeta, Epsilon, Norm, Pass
+from ecqx.attribution.operations import Mean
 
 # The rule of convolutions; dense layers follow the epsilon rule, the first layer the flat rule.
 COMPOSITES = {
@@ -49,27 +52,24 @@ def check_rules(model: torch.nn.Module) -> None:
     ValueError : naming the layers without a rule and their types, or the operations; or the forward
         pass cannot be traced, see :func:`ecqx.attribution.dataflow.dataflow`.
     """
+    flow = dataflow(model)
+    modules = dict(model.named_modules())
     missing = [
-        f"{name or 'the model'} ({type(module).__name__})"
-        for name, module in model.named_modules()
-        if not _has_rule(module)
+        f"{name or 'the model'} ({type(modules[name]).__name__}){why}"
+        for name in flow.layers
+        if (why := _missing(modules[name])) is not None
     ]
-    if missing:
-        raise ValueError(f"no LRP rule for: {', '.join(missing)}")
-    if operations := dataflow(model).operations:
-        raise ValueError(
-            f"no LRP rule for what forward computes outside of modules: {', '.join(operations)} "
-            "(residual sums: zennit.layer.Sum; means: nn.AdaptiveAvgPool2d)"
-        )
+    if missing or flow.without_rule:
+        raise ValueError(f"no LRP rule for: {', '.join([*missing, *flow.without_rule])}")
 
 
-def _has_rule(module: torch.nn.Module) -> bool:
+def _missing(module: torch.nn.Module) -> str | None:
+    """None if a layer has a rule; otherwise what is to be said of it, if anything."""
+    if isinstance(module, Linear) and "weight" not in module._parameters:
+        return ": its weight is no parameter"
     # zennit's Activation covers torch.nn.modules.activation, which also holds attention
-    if isinstance(module, _WITH_RULE + _ROUTING):
-        return not isinstance(module, torch.nn.MultiheadAttention)
-    # a container has none and needs none, unless it computes with parameters of its own
-    contains = any(True for _ in module.children())
-    return contains and not any(True for _ in module.parameters(recurse=False))
+    known = isinstance(module, _WITH_RULE + _ROUTING)
+    return None if known and not isinstance(module, torch.nn.MultiheadAttention) else ""
 
 
 class MergeFollowingBatchNorm(MergeBatchNorm):
@@ -92,7 +92,7 @@ class _FirstThatRuns(SpecialFirstLayerMapComposite):
         super().register(module)
 
     def mapping(self, ctx: dict, name: str, module: torch.nn.Module):
-        ctx["first_layer_visited"] = name != self._layers[0]
+        ctx["first_layer_visited"] = name not in self._layers[:1]
         return super().mapping(ctx, name, module)
 
 
@@ -129,8 +129,11 @@ def composite(name: str, *, batch_norm: str = "merge") -> SpecialFirstLayerMapCo
         (Activation, Pass()),
         (Sum, Norm()),
         (AvgPool, Norm()),
+        (Mean, Norm()),
         (BatchNorm, Pass()),
         (ConvolutionStandard, COMPOSITES[name]),
         (torch.nn.Linear, Epsilon()),
     ]
-    return _FirstThatRuns(layer_map, [(Linear, Flat())], canonizers=merged + residual_sums())
+    return _FirstThatRuns(
+        layer_map, [(Linear, Flat())], canonizers=[*merged, OperationsAsModules()]
+    )

@@ -21,12 +21,13 @@ from zennit.core import Composite
 from zennit.layer import Sum
 from zennit.types import Activation, AvgPool, BatchNorm, Linear
 
-from ecqx.attribution.dataflow import residual_sums
+from ecqx.attribution.dataflow import OperationsAsModules
 from ecqx.attribution.lrp import MergeFollowingBatchNorm, weighted_layers
 from ecqx.attribution.lrp_rules import Pass, Rule, apply_layer, input_gradient
+from ecqx.attribution.operations import Mean
 
 # zennit's type Linear includes convolutions.
-_MIXING = (Linear, Sum, AvgPool)
+_MIXING = (Linear, Sum, AvgPool, Mean)
 _UNCHANGED = (Activation, BatchNorm)
 
 
@@ -138,7 +139,7 @@ def excitation_backprop() -> Composite:
     """The composite of excitation backprop; relevance is a probability and starts as 1."""
     return LayerMapComposite(
         [(_UNCHANGED, Pass()), (_MIXING, Excitation())],
-        canonizers=[MergeFollowingBatchNorm(), *residual_sums()],
+        canonizers=[MergeFollowingBatchNorm(), OperationsAsModules()],
     )
 
 
@@ -159,7 +160,7 @@ def relative_attributing_propagation(model: torch.nn.Module) -> Composite:
             return RelativeAttribution()
         return Pass() if isinstance(module, _UNCHANGED) else None
 
-    return Composite(module_map=rule, canonizers=[MergeFollowingBatchNorm(), *residual_sums()])
+    return Composite(module_map=rule, canonizers=[MergeFollowingBatchNorm(), OperationsAsModules()])
 
 
 def _weight(module: torch.nn.Module) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from zennit.types import ConvolutionStandard
 
 from ecqx.attribution import lrp
+from ecqx.attribution.dataflow import dataflow
 from ecqx.attribution.lrp_rules import weight_gradient
 from ecqx.tasks.task import evaluating, out_of_place
 
@@ -27,11 +28,13 @@ def weight_relevance(
     start: str = "output",
     parts: int = 1,
 ) -> dict[str, Tensor]:
-    """LRP relevance of every linear and convolutional weight, summed over a batch.
+    """LRP relevance of every weight that takes part in products or sums, summed over a batch.
 
     For a layer with input a, output z and relevance R arriving at z, the relevance of its weight
     is  w * d/dw <z, R / (z + eps sign z)>  with the second factor held constant: one contraction
-    of a with R / z, as for a weight gradient. Input and output are those of LRP's own pass.
+    of a with R / z, as for a weight gradient. Input and output are those of LRP's own pass. Weights
+    that ``forward`` uses itself follow the same formula: a term of a sum (a position embedding) has
+    its share, a factor (of a layer scale) what arrives at the product.
 
     Source: [becking2021ecqx], eq. 8 to 10.
 
@@ -51,7 +54,8 @@ def weight_relevance(
     Returns
     -------
     dict: parameter name -> float Tensor of the parameter's shape, signed. A layer that takes no
-    part in the output (an auxiliary head) is absent.
+    part in the output (an auxiliary head) is absent, and so is one that relevance does not reach
+    (it makes the gate of a product).
 
     Raises
     ------
@@ -67,8 +71,11 @@ def weight_relevance(
         share = weight_gradient(layers[name], activation, ratio).mul_(layers[name].weight.detach())
         relevance[name] = relevance[name] + share if name in relevance else share
 
-    _propagate(model, x, target, contract, composite, batch_norm, start, parts)
-    return {name: relevance[name] for name in layers if name in relevance}
+    used = dataflow(model).weights
+    for found in _propagate(model, x, target, contract, composite, batch_norm, start, parts, used):
+        for name, share in found.items():
+            relevance[name] = relevance[name] + share if name in relevance else share
+    return {name: relevance[name] for name in (*layers, *used) if name in relevance}
 
 
 def output_relevance(
@@ -104,7 +111,8 @@ def output_relevance(
         magnitude = arriving.abs().sum(dim=channels)
         found.setdefault(name, []).append(magnitude.reshape(len(magnitude), -1))
 
-    _propagate(model, x, target, keep, composite, batch_norm, start, 1)
+    for _ in _propagate(model, x, target, keep, composite, batch_norm, start, 1):
+        pass
     return {name: found[name][0] for name in layers if len(found.get(name, ())) == 1}
 
 
@@ -126,29 +134,48 @@ def _propagate(
     batch_norm: str,
     start: str,
     parts: int,
-) -> None:
-    """Send relevance down; each layer's input, output and what arrives there go to ``contract``."""
+    used: Sequence[str] = (),
+) -> Iterator[dict[str, Tensor]]:
+    """Send relevance down; each layer's input, output and what arrives there go to ``contract``.
+
+    Piece by piece, yields the relevance of the weights that are ``used`` by ``forward`` itself.
+    """
     if start not in STARTS:
         raise ValueError(f"start: {start!r} is unknown, expected one of {', '.join(STARTS)}")
     rules = lrp.composite(composite, batch_norm=batch_norm)
     lrp.check_rules(model)
+    weights = {name: model.get_parameter(name) for name in used}
     with (
         evaluating(model),
         out_of_place(model),
         torch.enable_grad(),
+        _free(weights.values()),
         rules.context(model) as modified,
     ):
         for piece, classes in zip(x.detach().chunk(parts), target.chunk(parts), strict=True):
             with _tapped(_layers(model), contract) as roots:
                 logits = modified(piece)
                 seed = _start_relevance(logits.detach(), classes, start) / len(x)
-                outputs = [output for _, _, output in roots]
-                arriving = torch.autograd.grad(
-                    logits, outputs, grad_outputs=seed, allow_unused=True
-                )
-            for (name, activation, output), arrived in zip(roots, arriving, strict=True):
+                ends = [*(output for _, _, output in roots), *weights.values()]
+                arriving = torch.autograd.grad(logits, ends, grad_outputs=seed, allow_unused=True)
+            for (name, activation, output), arrived in zip(roots, arriving, strict=False):
                 if arrived is not None:
                     contract(name, activation, output.detach(), arrived)
+            of_weights = zip(weights, arriving[len(roots) :], strict=True)
+            yield {name: share for name, share in of_weights if share is not None}
+
+
+@contextmanager
+def _free(weights: Iterable[Tensor]) -> Iterator[None]:
+    """These weights require gradients inside; afterwards as they were."""
+    frozen = [weight for weight in weights if not weight.requires_grad]
+    try:
+        for weight in frozen:
+            weight.requires_grad_(True)
+        yield
+    finally:
+        for weight in frozen:
+            weight.requires_grad_(False)
 
 
 @contextmanager

@@ -83,9 +83,9 @@ def compress(
 
     Parameters
     ----------
-    model : trained classifier: inputs (n, ...) to logits (n, classes). For ``ecqx`` its layers need
-        LRP rules (linear and convolutional layers, batch norm, rectifiers, pooling; residual sums
-        as ``zennit.layer.Sum``, but for torchvision's ResNets, which are taken as they are), unless
+    model : trained classifier: inputs (n, ...) to logits (n, classes). For ``ecqx`` all that it
+        computes needs LRP rules (linear and convolutional layers, batch and layer norm, activation
+        functions, pooling, sums, products, attention; as modules or in ``forward``), unless
         ``relevance`` is one that needs none.
     train, validation : inputs of floating point, shape (n, ...), and labels: classes (n,) of
         integers, or for several labels a sample (n, classes) of truth values; as a pair of tensors

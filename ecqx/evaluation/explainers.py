@@ -101,16 +101,35 @@ def _needs_rules_and_rectifiers(model: nn.Module) -> str | None:
     ]
     if others:
         return f"activations other than ReLU: {', '.join(others)}"
-    return _needs_rules(model)
+    return _needs_rules(model) or _needs_sums_alone(model)
+
+
+def _needs_sums_alone(model: nn.Module) -> str | None:
+    from ecqx.attribution.dataflow import dataflow
+    from ecqx.attribution.operations import WithOwnRule
+
+    others = {
+        type(operation).__name__
+        for operation in (dataflow(model).operations or {}).values()
+        if isinstance(operation, WithOwnRule)
+    }
+    if others:
+        return f"operations that LRP alone has a rule for: {', '.join(sorted(others))}"
+    return None
 
 
 def _needs_rectified_map(model: nn.Module) -> str | None:
     from torch import nn
 
+    from ecqx.attribution.dataflow import dataflow
+
     reason = _needs_convolution(model) or _needs_rules_and_rectifiers(model)
-    if reason is None and not any(isinstance(module, nn.ReLU) for module in model.modules()):
+    if reason is not None:
+        return reason
+    modules = [*model.modules(), *(dataflow(model).operations or {}).values()]
+    if not any(isinstance(module, nn.ReLU) for module in modules):
         return "the model has no rectifier"
-    return reason
+    return None
 
 
 def explainer(

@@ -46,7 +46,6 @@ TABLES = {
     "equal_size": "Accuracy at equal size",
     "equal_accuracy": "Size at equal accuracy",
     "contrasts": "Planned contrasts",
-    "ablation": "What each part adds, exploratory",
     "comparisons": "Methods at equal size, exploratory",
     "hypervolume": "Dominated volume",
     "costs": "Costs of compression",
@@ -55,9 +54,8 @@ TABLES = {
     "matching": "Localisation with and without attribution matching",
     "closeness": "Attributions at equal size",
     "metric_agreement": "Agreement of the metrics",
-    "complexity": "Complexity of maps",
     "agreement": "Agreement of predictions",
-    "sanity": "Sanity checks of explainers",
+    "sanity": "Randomised layers",
     "published": "Published and measured",
     "failures": "Runs without a result",
 }

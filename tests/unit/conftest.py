@@ -22,6 +22,12 @@ def lrp_oracle():
         yield dict(arrays)
 
 
+@pytest.fixture(scope="session")
+def attention_oracle():
+    with np.load(_DATA / "attention_oracle.npz") as arrays:
+        yield dict(arrays)
+
+
 @pytest.fixture
 def small_task():
     """Three classes of noisy bars, 8x8."""

@@ -119,7 +119,9 @@ def _parts(model: torch.nn.Module, x: Tensor) -> int:
     """
     sizes: list[int] = []
     handles = [
-        module.register_forward_hook(lambda m, args, out: sizes.append(out.numel()))
+        module.register_forward_hook(
+            lambda m, args, out: sizes.append((out if isinstance(out, Tensor) else out[0]).numel())
+        )
         for module in model.modules()
         if any(weight.ndim > 1 for weight in module.parameters(recurse=False))
     ]

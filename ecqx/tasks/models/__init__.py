@@ -8,7 +8,8 @@ canonizers and the bitstream rely on:
   activation or a pooling layer is a module of its own, so that a hook sees one tensor.
 - A batch norm takes the output of its convolution directly.
 - What ``forward`` itself does with activations is to move or select them. Residual branches meet
-  in ``zennit.layer.Sum``; means are ``nn.AdaptiveAvgPool2d``.
+  in ``zennit.layer.Sum``; means are ``nn.AdaptiveAvgPool2d``. In networks of users' own it may do
+  more, see :mod:`ecqx.attribution.rewriting`: sums, products, attention and the like.
 - ``forward`` does the same whatever the values and the shape of its input: it is traced.
 - No in-place operations: they would overwrite activations that relevance still needs.
 - The initialisation draws from torch's global generator only, which the caller seeds.

@@ -56,7 +56,7 @@ def test_layers_are_known_in_the_order_in_which_they_run(shuffled):
     flow = dataflow(shuffled)
     assert flow.layers == ("first", "norm", "relus.0", "second", "relus.1", "pool", "head")
     assert flow.normalised == (("first", "norm"),)
-    assert flow.operations == ()
+    assert flow.graph is None and flow.without_rule == ()
 
 
 def test_merging_leaves_the_output_as_it_was(shuffled):
@@ -92,27 +92,47 @@ class Residual(nn.Module):
         return self.join(x, self.relu(self.layer(x)))
 
 
-def added_in_place(x, y):
-    y += x
+def overwritten_behind_a_view(x, y):
+    rows = y.flatten(1)
+    rows.mul_(2.0)
     return y
 
 
 @pytest.mark.parametrize(
     ("join", "named"),
     [
-        (lambda x, y: x + y, "add"),
-        (added_in_place, "add"),
-        (lambda x, y: 0.5 * y, "mul"),
-        (lambda x, y: y.mean(1), "mean"),
-        (lambda x, y: y.relu_(), "relu_"),
-        (lambda x, y: nn.functional.relu(y, inplace=True), "relu in place"),
-        (lambda x, y: nn.functional.gelu(y), "gelu"),
-        (lambda x, y: torch.softmax(y, 1), "softmax"),
+        (lambda x, y: torch.einsum("ij,ij->ij", x, y), "einsum"),
+        (lambda x, y: y.exp(), "exp"),
+        (lambda x, y: x / y, "div"),
+        (lambda x, y: y.mean(), "mean"),
+        (lambda x, y: torch.add(x, y, alpha=2), "add"),
+        (lambda x, y: nn.functional.dropout(y), "dropout in evaluation mode"),
+        (lambda x, y: nn.functional.relu(x, inplace=True) + x, "overwrites what is used again"),
+        (overwritten_behind_a_view, "overwrites what is used again"),
     ],
 )
-def test_computation_outside_of_modules_has_no_rule(join, named):
-    with pytest.raises(ValueError, match=f"outside of modules: i?{named}.*zennit.layer.Sum"):
+def test_other_computation_outside_of_modules_has_no_rule(join, named):
+    with pytest.raises(ValueError, match=f"^no LRP rule for: forward: {named}$"):
         check_rules(Residual(join))
+    inside = nn.Sequential(nn.Linear(4, 4), Residual(join))
+    with pytest.raises(ValueError, match=rf"^no LRP rule for: 1 \(Residual\): {named}$"):
+        check_rules(inside)
+
+
+def test_layers_that_overwrite_what_is_used_again_are_refused():
+    """In place, the sum is that of what the rectifier leaves; elsewhere it would be another."""
+
+    class Before(nn.Module):
+        def __init__(self, inplace):
+            super().__init__()
+            self.relu, self.layer = nn.ReLU(inplace), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.layer(self.relu(x)) + x
+
+    check_rules(Before(False))
+    with pytest.raises(ValueError, match=r"relu \(ReLU\): overwrites what is used again$"):
+        check_rules(nn.Sequential(nn.Linear(4, 4), Before(True)))
 
 
 @pytest.mark.parametrize(
