@@ -30,6 +30,7 @@ from ecqx.compression.contract import (
     make_method,
     quantizable,
 )
+from ecqx.compression.distillation import check_distillable
 from ecqx.compression.loading import load_method
 from ecqx.compression.run import check_complete, check_reason
 from ecqx.seeding import generator
@@ -303,8 +304,10 @@ def grid_problems(folder: Path, grids: dict[str, list[dict[str, Any]]]) -> list[
                 for field in sorted(taken)
             ]
             try:
-                make_method(method, own)
+                built = make_method(method, own)
                 budgeting.check(overrides)
+                if overrides.get("distil"):
+                    check_distillable(built)
             except ValueError as error:
                 problems.append(f"grids.{name}: {error}")
             except Exception as error:

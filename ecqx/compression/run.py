@@ -28,7 +28,7 @@ from ecqx.compression.contract import (
     make_method,
     quantizable,
 )
-from ecqx.compression.distillation import Distillation, takes_penalty
+from ecqx.compression.distillation import Distillation, Teacher, check_distillable
 from ecqx.compression.peak_memory import PeakMemory
 from ecqx.compression.refinement import refine_scales
 from ecqx.seeding import generator, global_seed
@@ -166,11 +166,8 @@ def _compress(
     _encode_unquantized(model)
     penalties = []
     if overrides.get("distil"):
-        if not takes_penalty(method):
-            raise ValueError(
-                "distil: true: the method takes no further loss, expected a point without it"
-            )
-        penalties = [Distillation(model, task.train.multilabel)]
+        check_distillable(method)
+        penalties = [Distillation(Teacher(model), task.train.multilabel)]
     compressed, diverged = None, ""
     rng = generator(*seed_parts)
     memory = PeakMemory(task.device)

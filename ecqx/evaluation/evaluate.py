@@ -1,4 +1,4 @@
-"""One network against the full-precision network: accuracy, agreement, consistency, localisation.
+"""One network against the full-precision network: accuracy, agreement, attribution maps.
 
 All networks of one data set explain the same pairs of a sample and one of its classes (see
 `ecqx.evaluation.subset`), whatever they predict.
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ecqx.evaluation.agreement import flips, hits, scorable
+from ecqx.evaluation.complexity import COMPLEXITIES
 from ecqx.evaluation.consistency import METRICS
 from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.evaluation.localisation import LOCALISATIONS
@@ -143,7 +144,7 @@ def attribution_rows(
     not degenerate: where full precision has no explanation, none can be kept. Since this depends on
     the reference alone, all networks compared with it are judged on the same samples. A network's
     own degenerate map counts, with the value that the metric declares for it. For localisation it
-    is where the mask is neither empty nor full.
+    is where the mask is neither empty nor full. Complexity is defined everywhere.
 
     Parameters
     ----------
@@ -153,7 +154,8 @@ def attribution_rows(
         network, predict the class that is explained.
     mask : Tensor, bool, shape (n, H, W), optional; ground truth for localisation; without it there
         are no rows for it.
-    metrics : sequence of str, optional; names in ``METRICS`` and ``LOCALISATIONS``; all by default.
+    metrics : sequence of str, optional; names in ``METRICS``, ``LOCALISATIONS`` and
+        ``COMPLEXITIES``; all by default.
 
     Returns
     -------
@@ -167,9 +169,8 @@ def attribution_rows(
     ------
     ValueError : a metric is unknown, or the reference lacks the maps of an explainer.
     """
-    if metrics is None:
-        metrics = [*METRICS, *LOCALISATIONS]
-    _known(metrics, [*METRICS, *LOCALISATIONS])
+    every = [*METRICS, *LOCALISATIONS, *COMPLEXITIES]
+    metrics = every if metrics is None else _known(metrics, every)
     if lacking := [name for name in maps if name not in reference_maps]:
         raise ValueError(f"the reference has no maps of {', '.join(lacking)}")
 
@@ -191,7 +192,7 @@ def attribution_rows(
                             "metric": metric,
                             "subset": subset,
                             "signed": signed,
-                            **_moments(values[counted]),
+                            **moments(values[counted]),
                             "degenerate": int((counted & degenerate).sum()),
                         }
                     )
@@ -210,6 +211,9 @@ def _measured(
         if metric in METRICS:
             values = METRICS[metric].fn(own, reference)
             measured[metric] = (values, informative(reference), ~informative(own))
+        elif metric in COMPLEXITIES:
+            values = COMPLEXITIES[metric].fn(own)
+            measured[metric] = (values, ~values.isnan(), ~COMPLEXITIES[metric].informative(own))
         elif mask is not None:
             values = LOCALISATIONS[metric].fn(own, mask)
             measured[metric] = (values, ~values.isnan(), ~LOCALISATIONS[metric].informative(own))
@@ -234,7 +238,7 @@ def evaluate_network(
     explainers : iterable of str, names in ``EXPLAINERS``.
     score : callable (logits, y) -> float; the score of the data set, see
         `ecqx.tasks.task.objective`.
-    metrics : sequence of str, optional; names in ``METRICS`` and ``LOCALISATIONS``; all by default.
+    metrics : sequence of str, optional; see `attribution_rows`.
 
     Returns
     -------
@@ -320,7 +324,8 @@ def _known(names: Iterable[str], registry: Iterable[str]) -> list[str]:
     return names
 
 
-def _moments(values: Tensor) -> dict[str, float | int]:
+def moments(values: Tensor) -> dict[str, float | int]:
+    """Mean, std (of a sample) and n of values (n,); NaN where there are too few."""
     n = len(values)
     return {
         "mean": values.mean().item() if n else math.nan,

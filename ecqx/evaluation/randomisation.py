@@ -4,20 +4,26 @@ Adebayo et al. [adebayo2018sanity], cascading randomisation: the layers
 are initialised anew one after the other, from the output down to the input, and after each the maps
 are compared with those of the trained network. Maps of an explainer that explains the network, and
 not the input alone, become unlike them.
+
+Efficient test of Hedström et al. [hedstrom2024emprt]: a map of an untrained network has no reason
+to be simple, so the entropy of its values rises. No two maps are compared, which is what made the
+first test depend on the comparison.
 """
 
 import copy
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ecqx.evaluation.complexity import histogram_entropy
 from ecqx.evaluation.consistency import METRICS
-from ecqx.evaluation.evaluate import explain_all
+from ecqx.evaluation.evaluate import explain_all, moments
 from ecqx.evaluation.maps import informative
 from ecqx.tasks.task import device_of, evaluating
+
+ENTROPY_RISE = "entropy_rise"
 
 
 def randomisation_rows(
@@ -50,21 +56,24 @@ def randomisation_rows(
         randomised), explainer, metric, signed (bool; False: computed on the maps' magnitudes),
         mean, std (sample standard deviation over samples), n (samples that count: those whose map
         of the trained network is not degenerate). `mean` is NaN if n is 0, `std` if n is below 2.
+        Besides the metrics there is "entropy_rise": how far `histogram_entropy` of a map rises
+        above that of the trained network's, relative to it. With all layers randomised it is the
+        score of the efficient test.
 
     Raises
     ------
     ValueError : an explainer or a metric is unknown, shapes do not fit, the model has no layers
         with parameters, or one of them cannot be initialised anew.
     """
-    metrics = list(metrics)
-    if unknown := [name for name in metrics if name not in METRICS]:
-        raise ValueError(f"metrics: unknown {', '.join(unknown)}; known: {', '.join(METRICS)}")
+    metrics = known_metrics(metrics)
     explainers = list(explainers)
     # The layout in which a CPU is fastest; these copies spare the caller's network the change.
     trained = copy.deepcopy(model).to(memory_format=torch.channels_last)
     randomised = copy.deepcopy(trained)
     layers = randomisable_layers(randomised, x[:1])
     trained_maps = explain_all(trained, x, target, explainers, background=background)
+
+    trained_entropies = _entropies(trained_maps)
 
     rows = []
     for count, (layer, modules) in enumerate(layers.items(), start=1):
@@ -73,7 +82,10 @@ def randomisation_rows(
         maps = explain_all(randomised, x, target, explainers, background=background)
         rows += [
             {"layers_randomised": count, "layer": layer, **row}
-            for row in _comparisons(maps, trained_maps, metrics)
+            for row in [
+                *comparisons(maps, trained_maps, metrics),
+                *_entropy_rises(maps, trained_maps, trained_entropies),
+            ]
         ]
     return rows
 
@@ -144,26 +156,58 @@ def _initialise(module: nn.Module, rng: torch.Generator) -> None:
     module.load_state_dict(fresh.state_dict())
 
 
-def _comparisons(
-    maps: dict[str, Tensor], trained_maps: dict[str, Tensor], metrics: list[str]
+def known_metrics(metrics: Iterable[str]) -> list[str]:
+    """The names as a list; ValueError if one is not in ``METRICS``."""
+    metrics = list(metrics)
+    if unknown := [name for name in metrics if name not in METRICS]:
+        raise ValueError(f"metrics: unknown {', '.join(unknown)}; known: {', '.join(METRICS)}")
+    return metrics
+
+
+def comparisons(
+    maps: Mapping[str, Tensor], references: Mapping[str, Tensor], metrics: Sequence[str]
 ) -> list[dict]:
+    """Rows of every explainer and metric, signed and not; see `randomisation_rows`.
+
+    Parameters
+    ----------
+    maps, references : mapping of str to Tensor, explainer -> maps, shape (n, H, W). Samples whose
+        reference is degenerate do not count.
+    metrics : sequence of str, names in ``METRICS``.
+    """
     rows = []
     for explainer, own in maps.items():
         for signed in (True, False):
-            a, b = own, trained_maps[explainer]
+            a, b = own, references[explainer]
             if not signed:
                 a, b = a.abs(), b.abs()
             comparable = informative(b)
-            for metric in metrics:
-                values = METRICS[metric].fn(a, b)[comparable]
-                rows.append(
-                    {
-                        "explainer": explainer,
-                        "metric": metric,
-                        "signed": signed,
-                        "mean": values.mean().item() if len(values) else math.nan,
-                        "std": values.std().item() if len(values) > 1 else math.nan,
-                        "n": len(values),
-                    }
-                )
+            rows += [
+                {"explainer": explainer, "metric": metric, "signed": signed}
+                | moments(METRICS[metric].fn(a, b)[comparable])
+                for metric in metrics
+            ]
+    return rows
+
+
+def _entropies(maps: Mapping[str, Tensor]) -> dict[tuple[str, bool], Tensor]:
+    """Entropy of values by explainer and whether maps are signed."""
+    return {
+        (name, signed): histogram_entropy(own if signed else own.abs())
+        for name, own in maps.items()
+        for signed in (True, False)
+    }
+
+
+def _entropy_rises(
+    maps: Mapping[str, Tensor],
+    trained_maps: Mapping[str, Tensor],
+    trained_entropies: Mapping[tuple[str, bool], Tensor],
+) -> list[dict]:
+    rows = []
+    for (name, signed), after in _entropies(maps).items():
+        before, trained = trained_entropies[name, signed], trained_maps[name]
+        comparable = informative(trained if signed else trained.abs())
+        rise = ((after - before) / before)[comparable]
+        rows.append({"explainer": name, "metric": ENTROPY_RISE, "signed": signed} | moments(rise))
     return rows

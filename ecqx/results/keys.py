@@ -46,6 +46,7 @@ TABLES = {
     "equal_size": "Accuracy at equal size",
     "equal_accuracy": "Size at equal accuracy",
     "contrasts": "Planned contrasts",
+    "ablation": "What each part adds, exploratory",
     "comparisons": "Methods at equal size, exploratory",
     "hypervolume": "Dominated volume",
     "costs": "Costs of compression",
@@ -54,8 +55,9 @@ TABLES = {
     "matching": "Localisation with and without attribution matching",
     "closeness": "Attributions at equal size",
     "metric_agreement": "Agreement of the metrics",
+    "complexity": "Complexity of maps",
     "agreement": "Agreement of predictions",
-    "sanity": "Randomised layers",
+    "sanity": "Sanity checks of explainers",
     "published": "Published and measured",
     "failures": "Runs without a result",
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+from ecqx.evaluation.complexity import COMPLEXITIES, Complexity
 from ecqx.evaluation.consistency import METRICS, Metric
 from ecqx.evaluation.localisation import LOCALISATIONS, Localisation
 
 
-def measured() -> dict[str, Metric | Localisation]:
-    """All metrics by name, consistency before localisation, each in the order of definition."""
-    return METRICS | LOCALISATIONS
+def measured() -> dict[str, Metric | Localisation | Complexity]:
+    """All metrics by name: consistency, localisation, complexity, each in order of definition."""
+    return METRICS | LOCALISATIONS | COMPLEXITIES
 
 
 def lower_is_better() -> frozenset[str]:
@@ -18,9 +19,14 @@ def lower_is_better() -> frozenset[str]:
     return frozenset(name for name, about in measured().items() if not about.higher_is_better)
 
 
-def localisation() -> frozenset[str]:
-    """Metrics that compare maps with ground-truth masks; all others measure consistency."""
-    return frozenset(LOCALISATIONS)
+def consistency() -> frozenset[str]:
+    """Metrics that compare maps with those of full precision, which is itself perfect by them."""
+    return frozenset(METRICS)
+
+
+def complexity() -> frozenset[str]:
+    """Metrics of a map alone: more of it is neither closer to full precision nor more correct."""
+    return frozenset(COMPLEXITIES)
 
 
 # Ranges of the metrics as they are defined; one that is not here may have any value.
@@ -35,6 +41,8 @@ _BOUNDS = {
     "pointing_game": (0.0, 1.0),
     "relevance_mass": (0.0, 1.0),
     "relevance_rank": (0.0, 1.0),
+    "gini": (0.0, 1.0),
+    "entropy": (0.0, math.inf),
 }
 
 

@@ -17,6 +17,7 @@ from pipeline.planning import run_table
 
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.assignment.relevance_sources import SOURCES
+from ecqx.evaluation.complexity import COMPLEXITIES
 from ecqx.evaluation.consistency import METRICS
 from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.evaluation.localisation import LOCALISATIONS
@@ -34,7 +35,7 @@ POINTS = {
         {"relevance": list(SOURCES), "window": "above", "relevance_of": "shadow"},
         {"composite": "epsilon_alpha2_beta1_flat", "start": "probability", "batch_norm": "pass"},
     ],
-    "wcam": [{"variant": ["ewa", "swa", "sswa"]}],
+    "wcam": [{"matching": ["ewa", "swa", "sswa", "e2kd"]}],
 }
 _PRETRAINING = {"epochs": 1, "learning_rate": 1e-3, "batch_size": 8, "weight_decay": 1e-2}
 _BUDGET = {"epochs": 1, "learning_rate": 1e-3, "batch_size": 8}
@@ -180,6 +181,7 @@ class Jobs:
             explainers=list(self.chain.explainers),
             metrics=list(METRICS),
             localisation=list(LOCALISATIONS),
+            complexity=list(COMPLEXITIES),
             samples=3,
             gallery_samples=2,
         )

@@ -33,7 +33,7 @@ def test_storeys(storey):
 
 
 def test_results_need_no_torch():
-    declaring = ("explainers", "consistency", "localisation")
+    declaring = ("explainers", "consistency", "localisation", "complexity")
     allowed = ("ecqx.results", "ecqx.page", *(f"ecqx.evaluation.{name}" for name in declaring))
     torch_free = [*(ROOT / "ecqx/results").rglob("*.py"), *(ROOT / "ecqx/page").rglob("*.py")]
     for path in torch_free:

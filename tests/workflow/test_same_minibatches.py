@@ -15,14 +15,14 @@ GRIDS = {
         {"relevance": "shuffled"},
         {"relevance": "shuffled", "rho": 2.0},
     ],
-    "wcam": [{"bits": 4, "gamma": 0.0}, {"variant": "sswa"}, {"variant": "sswa", "gamma": 100.0}],
+    "wcam": [{"bits": 4, "gamma": 0.0}, {"matching": "sswa"}, {"matching": "sswa", "gamma": 100.0}],
 }
 SAME = [
     ("uniform/default", "uniform/bits~4"),
     ("ecq/bits~4_lam~0.1", "ecqx/bits~4_lam~0.1_relevance~constant"),
     ("uniform/bits~4", "wcam/bits~4_gamma~0.0"),
     ("ecqx/relevance~shuffled", "ecqx/relevance~shuffled_rho~2.0"),
-    ("wcam/variant~sswa", "wcam/gamma~100.0_variant~sswa"),
+    ("wcam/matching~sswa", "wcam/gamma~100.0_matching~sswa"),
 ]
 
 

@@ -1,10 +1,11 @@
-"""Whether explainers notice that the layers of the full-precision network were randomised."""
+"""Whether explainers notice that layers were randomised, or another class asked for."""
 
 import torch
 from pipeline.jobs import rows
 from pipeline.jobs.computing import prepare
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
+from ecqx.evaluation.random_logit import random_logit_rows
 from ecqx.evaluation.randomisation import randomisation_rows
 from ecqx.evaluation.subset import background, evaluation_pairs
 from ecqx.seeding import derive_seed, generator
@@ -24,15 +25,17 @@ def main(snakemake) -> None:
     # the pairs that the reference explains
     subset_seed = derive_seed("evaluation_subset", dataset_name)
     index, target = evaluation_pairs(dataset.test, evaluation["samples"], subset_seed)
-    table = randomisation_rows(
-        model.to(device),
-        dataset.test.x[index],
-        target,
-        evaluation["explainers"],
-        evaluation["metrics"],
-        generator("randomisation", dataset_name, model_name, seed),
-        background(dataset.train, derive_seed("background", dataset_name)),
-    )
+    asked = (model.to(device), dataset.test.x[index], target)
+    judged = (evaluation["explainers"], evaluation["metrics"])
+    task = (dataset_name, model_name, seed)
+    normal = background(dataset.train, derive_seed("background", dataset_name))
+    table = [
+        {"layers_randomised": 0, "layer": "another class"} | row
+        for row in random_logit_rows(
+            *asked, len(dataset.classes), *judged, generator("random_logit", *task), normal
+        )
+    ]
+    table += randomisation_rows(*asked, *judged, generator("randomisation", *task), normal)
     identity = {"dataset": dataset_name, "model": model_name, "seed": seed}
     path = folder / "randomisation.csv"
     rows.write("randomisation", path, [identity | row for row in table])

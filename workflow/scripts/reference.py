@@ -81,7 +81,7 @@ def main(snakemake) -> None:
     if settings["retrained"] is not None:
         anchors["retrained"] = network(settings["retrained"])
     anchors["random"] = network()
-    measures = [*evaluation["metrics"], *evaluation["localisation"]]
+    measures = [*evaluation["metrics"], *evaluation["localisation"], *evaluation["complexity"]]
     skipped = inapplicable(full_precision, explainers)
     folder = places.pretrained(dataset_name, model_name, seed)
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from ecqx.results.figures import panels
 from ecqx.results.figures.heatmaps import color_bar, fill
 from ecqx.results.figures.layout import Page, grid_of_blocks
 from ecqx.results.keys import tasks_of
-from ecqx.results.metrics import lower_is_better
+from ecqx.results.metrics import complexity, lower_is_better
 
 _SHORT = {
     "accuracy": "Accuracy",
@@ -99,7 +99,7 @@ def metric_correlations(
 def correlate(
     runs: pd.DataFrame, attributions: pd.DataFrame
 ) -> tuple[dict[tuple, np.ndarray], list[str], list[int]]:
-    """Spearman's correlations of all metrics, and accuracy, per task and explainer.
+    """Spearman's correlations of consistency, localisation and accuracy, per task and explainer.
 
     Returns
     -------
@@ -116,6 +116,7 @@ def correlate(
         (attributions["subset"] == "all")
         & attributions["signed"].astype(bool)
         & ~attributions["method"].isin(statistics.ANCHORS)
+        & ~attributions["metric"].isin(complexity())
     ]
     turned = lower_is_better()
     names = ["accuracy", *style.metric_order(chosen["metric"].unique())]

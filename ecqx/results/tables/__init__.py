@@ -14,10 +14,12 @@ import pandas as pd
 from ecqx.results import keys, rendering
 from ecqx.results.collected import Collected, Unavailable
 from ecqx.results.tables import (
+    ablation,
     agreement,
     chosen,
     closeness,
     comparisons,
+    complexity,
     contrasts,
     costs,
     equal_accuracy,
@@ -47,6 +49,7 @@ TABLES = {
     "equal_size": Table(equal_size.build, equal_size.document),
     "equal_accuracy": Table(equal_accuracy.build, equal_accuracy.document),
     "contrasts": Table(contrasts.build, contrasts.document),
+    "ablation": Table(ablation.build, ablation.document),
     "comparisons": Table(comparisons.build, comparisons.document),
     "hypervolume": Table(hypervolume.build, hypervolume.document),
     "costs": Table(costs.build, costs.document),
@@ -55,6 +58,7 @@ TABLES = {
     "matching": Table(matching.build, matching.document),
     "closeness": Table(closeness.build, closeness.document),
     "metric_agreement": Table(metric_agreement.build, metric_agreement.document),
+    "complexity": Table(complexity.build, complexity.document),
     "agreement": Table(agreement.build, agreement.document),
     "sanity": Table(sanity.build, sanity.document),
     "published": Table(published.build, published.document),

@@ -12,7 +12,7 @@ import pandas as pd
 from ecqx.results import rendering, statistics, style
 from ecqx.results.collected import Collected, Unavailable
 from ecqx.results.keys import of_task, tasks_of
-from ecqx.results.metrics import lower_is_better
+from ecqx.results.metrics import complexity, lower_is_better
 from ecqx.results.rendering import method_label
 
 REFERENCE = "uniform"
@@ -51,13 +51,15 @@ def build(collected: Collected) -> pd.DataFrame:
     ------
     Unavailable : there are no attributions.
     """
-    measures = list(collected.measures.columns)
+    known = collected.measures
+    known = known[[measure for measure in known.columns if measure[1] not in complexity()]]
+    measures = list(known.columns)
     turned = lower_is_better()
     signs = [-1.0 if metric in turned else 1.0 for _, metric, _ in measures]
     runs = collected.runs
     columns = [*measures, "accuracy"]
     readings = statistics.readings_of(collected.measures_at_ratios, columns)
-    values = np.column_stack([collected.measures.to_numpy(float), runs["accuracy"].astype(float)])
+    values = np.column_stack([known.to_numpy(float), runs["accuracy"].astype(float)])
     anchors = collected.anchors.set_index(
         [*statistics.TASK, "explainer", "metric", "signed", "seed"]
     )

@@ -10,7 +10,7 @@ import pandas as pd
 from ecqx.results import rendering, style
 from ecqx.results.collected import Collected, Unavailable
 from ecqx.results.keys import TABLES, TASK
-from ecqx.results.metrics import localisation
+from ecqx.results.metrics import consistency
 
 LEAST_RUNS = 5
 NOTE = (
@@ -39,13 +39,13 @@ def build(collected: Collected) -> pd.DataFrame:
     Unavailable : there are no attributions, or fewer than two consistency metrics.
     """
     measures = collected.measures
-    masked = localisation()
-    consistency = [
+    known = consistency()
+    compared = [
         (explainer, metric)
         for explainer, metric, signed in measures.columns
-        if signed and metric not in masked
+        if signed and metric in known
     ]
-    metrics = style.metric_order({metric for _, metric in consistency})
+    metrics = style.metric_order({metric for _, metric in compared})
     if len(metrics) < 2:
         raise Unavailable("fewer than two consistency metrics were measured")
     ok = (collected.runs["status"] == "ok").to_numpy()
@@ -53,8 +53,8 @@ def build(collected: Collected) -> pd.DataFrame:
     found = {pair: [] for pair in itertools.combinations(metrics, 2)}
     for rows in groups.values():
         here = measures.iloc[rows[ok[rows]]]
-        for explainer in dict.fromkeys(explainer for explainer, _ in consistency):
-            own = [metric for metric in metrics if (explainer, metric) in consistency]
+        for explainer in dict.fromkeys(explainer for explainer, _ in compared):
+            own = [metric for metric in metrics if (explainer, metric) in compared]
             values = here[[(explainer, metric, True) for metric in own]]
             present = values.notna().to_numpy().astype(int)
             together = present.T @ present

@@ -1,6 +1,7 @@
-"""Sanity check of explainers: do their maps change when layers are randomised?
+"""Sanity checks of explainers: do maps change with the class, and when layers are randomised?
 
-Source: Adebayo et al. [adebayo2018sanity].
+Sources: Adebayo et al. [adebayo2018sanity], Sixt et al. [sixt2020lie], Hedström et al.
+[hedstrom2024emprt].
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from ecqx.results.keys import of_task, tasks_of
 
 _NEEDED = [*statistics.TASK, "seed", "explainer", "layers_randomised", "layer", "metric", "signed",
            "mean"]  # fmt: skip
+_METRICS = {"entropy_rise": "Rise of entropy"}  # what no registry names
 NOTE = (
-    "Consistency of the maps of the trained network with those after its layers were initialised "
-    "anew, one after the other from the output towards the input (signed maps): after the first "
-    "layer, after half of them, and after all. An explainer whose maps stay alike explains the "
-    "input rather than the network. "
+    "Consistency of the maps of the trained network with those of another class (random logit "
+    "test), and with those after its layers were initialised anew, one after the other from the "
+    "output towards the input (signed maps): after the first layer, after half of them, and after "
+    "all. An explainer whose maps stay alike explains the input rather than the network. Rise of "
+    "entropy: of the histogram of a map's values, relative to that of the trained network; with "
+    "all layers it is the efficient randomisation test, which wants it above 0: without what was "
+    "learned a map should be less simple. "
 )
 
 
@@ -27,8 +32,8 @@ def build(collected: Collected) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dataset, model, explainer, metric, signed, layers_randomised, layer (the last one), layers
-        (of the network); mean, half_width, n; seeds (of the task).
+        dataset, model, explainer, metric, signed, layers_randomised (0: none, but another class),
+        layer (the last one), layers (of the network); mean, half_width, n; seeds (of the task).
 
     Raises
     ------
@@ -56,13 +61,15 @@ def document(table: pd.DataFrame) -> rendering.Document:
         rows = of_task(table, task)
         rows = rows[rows["signed"].astype(bool)]
         layers = int(rows["layers"].iloc[0])
-        shown = sorted({1, -(-layers // 2), layers})
+        shown = [0] if (rows["layers_randomised"] == 0).any() else []
+        shown += sorted({1, -(-layers // 2), layers})
         cells = []
         for (explainer, metric), own in rows.groupby(["explainer", "metric"], sort=False):
             by_layer = own.set_index("layers_randomised")
-            cells.append([style.label(explainer), style.label(metric)])
+            cells.append([style.label(explainer), _METRICS.get(metric) or style.label(metric)])
             cells[-1] += [_cell(by_layer, count) for count in shown]
-        headers = ["Explainer", "Metric", *(f"{count} of {layers} layers" for count in shown)]
+        headers = ["Explainer", "Metric"]
+        headers += [f"{count} of {layers} layers" if count else "Another class" for count in shown]
         label = style.task_label(*task)
         sections.append(rendering.section(label, headers, cells, names=2, repeated=1))
     return rendering.document("sanity", table, NOTE, sections)
@@ -70,7 +77,7 @@ def document(table: pd.DataFrame) -> rendering.Document:
 
 def _cell(by_layer: pd.DataFrame, count: int) -> str:
     if count not in by_layer.index:
-        return rendering.UNDEFINED
+        return rendering.UNDEFINED if count else rendering.EMPTY
     row = by_layer.loc[count]
     interval = row["mean"], row["half_width"], row["n"]
     return rendering.measure(interval, 1, 3, seeds=row["seeds"])

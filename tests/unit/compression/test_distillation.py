@@ -7,7 +7,7 @@ import torch
 
 from ecqx.checks import example
 from ecqx.compression import methods
-from ecqx.compression.distillation import TEMPERATURE, Distillation, takes_penalty
+from ecqx.compression.distillation import TEMPERATURE, Distillation, Teacher, takes_penalty
 from ecqx.compression.methods.uniform_ptq import UniformPTQ
 from ecqx.compression.run import attempt_point, compress_point
 
@@ -19,7 +19,8 @@ TRAINED = [name for name in methods.NAMES if takes_penalty(methods.get(name)())]
 def test_it_is_the_divergence_that_torch_computes(multilabel, small_cnn, small_task):
     x, y = small_task.train.x[:20], small_task.train.y[:20]
     logits = 3 * torch.randn(20, 3)
-    found = Distillation(small_cnn, multilabel)(x, y, logits)
+    distillation = Distillation(Teacher(small_cnn), multilabel)
+    found = distillation(x, y, logits)
     teacher = copy.deepcopy(small_cnn).eval()(x).detach() / TEMPERATURE
     if multilabel:
         pairs = [torch.stack([own, -own], dim=-1) for own in (teacher, logits / TEMPERATURE)]
@@ -27,9 +28,21 @@ def test_it_is_the_divergence_that_torch_computes(multilabel, small_cnn, small_t
     else:
         aim, own = teacher.log_softmax(1), (logits / TEMPERATURE).log_softmax(1)
     expected = torch.nn.functional.kl_div(own, aim, log_target=True, reduction="sum") / 20
-    assert float(found) == pytest.approx(TEMPERATURE**2 * float(expected), rel=1e-5)
-    same = Distillation(small_cnn, multilabel)(x, y, small_cnn.eval()(x))
-    assert float(same) == pytest.approx(0, abs=1e-5)
+    if multilabel:
+        expected = expected / 3  # classes
+    assert float(found.detach()) == pytest.approx(TEMPERATURE**2 * float(expected), rel=1e-5)
+    same = distillation(x, y, small_cnn.eval()(x))
+    assert float(same.detach()) == pytest.approx(0, abs=1e-5)
+
+
+def test_losses_on_one_minibatch_share_a_forward_pass(small_cnn, small_task):
+    teacher, ran = Teacher(small_cnn.train()), []
+    teacher.network.register_forward_hook(lambda m, args, out: ran.append(m.training))
+    x, same = small_task.train.x[:4], small_task.train.x[:4].clone()
+    logits = teacher(x)
+    assert torch.equal(teacher.logits(x), logits) and len(ran) == 1
+    assert torch.equal(teacher.logits(same), logits) and ran == [False, False]
+    assert small_cnn.training and all(p.requires_grad for p in small_cnn.parameters())
 
 
 @pytest.mark.parametrize("name", TRAINED)

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from ecqx.evaluation.complexity import COMPLEXITIES
 from ecqx.evaluation.consistency import METRICS, metric
 from ecqx.evaluation.evaluate import (
     anchor_rows,
@@ -104,6 +105,27 @@ def test_identical_network_is_perfectly_consistent(small):
         assert torch.equal(maps, reference.maps[name])
 
 
+def test_complexity_is_that_of_the_networks_own_maps(small):
+    """Of the positive part where signed, else of magnitudes; a degenerate map counts."""
+    split, _, reference = small
+    result = evaluate_network(
+        build(residual_cnn, (1, 8, 8), 1), split, reference, FEW, accuracy_score, ["gini"]
+    )
+    for name, maps in result["maps"].items():
+        for signed in (True, False):
+            row = pick(result["rows"], explainer=name, subset="all", signed=signed)
+            values = COMPLEXITIES["gini"].fn(maps if signed else maps.abs())
+            assert (row["metric"], row["n"]) == ("gini", 30)
+            assert row["mean"] == pytest.approx(values.mean().item())
+    maps = {"grad_cam": torch.rand(3, 4, 4)}
+    maps["grad_cam"][1] = 0
+    yes = torch.ones(3, dtype=torch.bool)
+    row = attribution_rows(maps, {"grad_cam": torch.zeros(3, 4, 4)}, yes, yes, metrics=["entropy"])[
+        0
+    ]
+    assert (row["n"], row["degenerate"]) == (3, 1)
+
+
 def test_accuracy_and_flips_of_another_network(small):
     split, _, reference = small
     model = build(residual_cnn, (1, 8, 8), 1).eval()
@@ -122,7 +144,8 @@ def test_rows_cover_every_combination_once(small):
     model = build(residual_cnn, (1, 8, 8), 1)
     rows = evaluate_network(model, split, reference, FEW, accuracy_score)["rows"]
     keys = {(r["explainer"], r["metric"], r["subset"], r["signed"]) for r in rows}
-    assert len(keys) == len(rows) == len(FEW) * (len(METRICS) + len(LOCALISATIONS)) * 2 * 2
+    metrics = len(METRICS) + len(LOCALISATIONS) + len(COMPLEXITIES)
+    assert len(keys) == len(rows) == len(FEW) * metrics * 2 * 2
     assert list(rows[0]) == [
         "explainer", "metric", "subset", "signed", "mean", "std", "n", "degenerate",
     ]  # fmt: skip
@@ -133,7 +156,7 @@ def test_localisation_needs_masks_and_the_skipped_explainer_has_no_rows():
     split, model = split_of((1, 15, 49)), build(mlp_gsc, (1, 15, 49))
     reference = reference_of(model, split, 20)
     result = evaluate_network(model, split, reference, FEW, accuracy_score)
-    assert {row["metric"] for row in result["rows"]} == set(METRICS)
+    assert {row["metric"] for row in result["rows"]} == {*METRICS, *COMPLEXITIES}
     assert {row["explainer"] for row in result["rows"]} == {"gradient_x_input"}
 
 
@@ -195,14 +218,14 @@ def test_undefined_masks_are_left_out():
     assert all(math.isfinite(row["mean"]) and row["degenerate"] == 0 for row in rows)
 
 
-def test_maps_without_positive_relevance_are_degenerate_to_relevance_mass_alone():
+def test_maps_without_positive_relevance_are_degenerate_to_what_looks_at_it_alone():
     maps, yes = {"e": -torch.rand(3, 5, 5) - 0.1}, torch.ones(3, dtype=torch.bool)
     maps["e"][0] *= -1
     mask = torch.zeros(3, 5, 5, dtype=torch.bool)
     mask[:, :2] = True
     rows = attribution_rows(maps, maps, yes, yes, mask)
     for row in rows:
-        alone = row["metric"] == "relevance_mass" and row["signed"]
+        alone = row["metric"] in ("relevance_mass", *COMPLEXITIES) and row["signed"]
         assert row["degenerate"] == (2 if alone else 0), row
 
 
@@ -224,6 +247,9 @@ def test_collapsed_network_is_evaluated(small, value):
             assert row["degenerate"] == row["n"] > 0
             if row["metric"] in METRICS:
                 assert row["mean"] == METRICS[row["metric"]].degenerate, row
+            elif row["metric"] in COMPLEXITIES:
+                constant = {"gini": 0, "entropy": math.log(64)}[row["metric"]]
+                assert row["mean"] == pytest.approx(constant), row
             else:
                 chance = 0.5 if row["metric"] == "auc" else share
                 assert row["mean"] == pytest.approx(chance), row

@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 from torch import nn
 
@@ -42,6 +44,10 @@ def trained():
     return model.eval(), data.test.x, data.test.y
 
 
+def scipy_entropy(values):
+    return scipy.stats.entropy(np.histogram(values, bins=100)[0])
+
+
 def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
@@ -69,12 +75,13 @@ def test_rows_cover_every_layer_explainer_metric_and_sign(trained):
     explainers, metrics = ["lrp_epsilon_plus_flat", "grad_cam"], ["pearson", "ssim"]
     rows = randomisation_rows(model, x[:10], target[:10], explainers, metrics, rng())
     assert all(list(row) == KEYS for row in rows)
+    cells = [(name, metric, signed) for name in explainers for signed in (True, False)
+             for metric in metrics]  # fmt: skip
+    cells += [(name, "entropy_rise", signed) for name in explainers for signed in (True, False)]
     assert [tuple(row[key] for key in KEYS[:5]) for row in rows] == [
-        (count, layer, name, metric, signed)
+        (count, layer, *cell)
         for count, layer in enumerate(["14", "12", "7", "3", "0"], start=1)
-        for name in explainers
-        for signed in (True, False)
-        for metric in metrics
+        for cell in cells
     ]
     assert all(row["n"] == 10 and row["std"] > 0 for row in rows)
 
@@ -96,6 +103,14 @@ def test_values_are_those_of_a_network_randomised_by_hand():
     fn = EXPLAINERS["gradient_x_input"].fn
     values = METRICS["cosine"].fn(fn(changed, x, target), fn(model, x, target))
     values = values[torch.tensor([0, 1, 2, 4])]
+    before, after = (
+        torch.tensor([scipy_entropy(m.numpy()) for m in fn(network, x, target)])
+        for network in (model, changed)
+    )
+    rises = ((after - before) / before)[torch.tensor([0, 1, 2, 4])]
+    rise = next(row for row in rows if row["metric"] == "entropy_rise" and row["signed"])
+    assert rise["mean"] == pytest.approx(rises.mean().item())
+    assert (rise["n"], rise["layers_randomised"]) == (4, 1)
     assert rows[0]["n"] == 4
     assert rows[0]["mean"] == pytest.approx(values.mean().item())
     assert rows[0]["std"] == pytest.approx(values.std().item())

@@ -10,10 +10,12 @@ from ecqx.results import rendering, statistics
 from ecqx.results.collected import Collected, Unavailable
 from ecqx.results.keys import METHOD_COLUMNS
 from ecqx.results.tables import (
+    ablation,
     agreement,
     chosen,
     closeness,
     comparisons,
+    complexity,
     contrasts,
     costs,
     equal_accuracy,
@@ -516,6 +518,57 @@ def test_sanity_shows_first_half_and_all():
     ]  # fmt: skip
 
 
+def test_sanity_shows_another_class_before_all_layers():
+    rows = [
+        {"dataset": "d", "model": "m", "seed": seed, "explainer": "lrp",
+         "layers_randomised": count, "layer": f"l{count}", "metric": metric, "signed": True,
+         "mean": 0.5 + 0.1 * count}
+        for seed in (0, 1) for count in range(3) for metric in ("pearson", "entropy_rise")
+        if (count, metric) != (0, "entropy_rise")
+    ]  # fmt: skip
+    runs = frame([run("ecq", "lam~0", seed, 0.9, 100) for seed in (0, 1)])
+    table = sanity.build(Collected(runs, randomisation=frame(rows)))
+    (section,) = sanity.document(table).sections
+    assert list(section.headers)[2:] == ["Another class", "1 of 2 layers", "2 of 2 layers"]
+    assert [[cell.split(" ")[0] for cell in row[2:]] for row in section.rows] == [
+        ["0.500", "0.600", "0.700"], ["–", "0.600", "0.700"]
+    ]  # fmt: skip
+    assert section.rows[1][1] == "Rise of entropy"
+
+
+def test_complexity_is_compared_with_full_precision_of_the_same_seed():
+    runs = [run("ecq", f"lam~{lam}", seed, 0.9, 100 + lam) for seed in (0, 1) for lam in (0, 1)]
+    networks = [("identical", "anchor", 0), ("random", "anchor", 0.3),
+                ("ecq", "lam~0", 0.02), ("ecq", "lam~1", 0.04)]  # fmt: skip
+    attributions = [
+        {"dataset": "d", "model": "m", "method": method, "point": point, "seed": seed,
+         "explainer": "grad_cam", "metric": metric, "subset": subset, "signed": signed,
+         "mean": level + 0.1 * seed - change, "std": 0.1, "n": 8, "degenerate": 0}
+        for seed in (0, 1) for method, point, change in networks
+        for metric, level in (("gini", 0.5), ("entropy", 3.0), ("cosine", 1.0))
+        for subset in ("all", "both_correct") for signed in (True, False)
+    ]  # fmt: skip
+    collected = Collected(frame(runs), frame(attributions))
+    table = complexity.build(collected)
+    assert set(table["metric"]) == {"gini", "entropy"}
+    own = table[(table["metric"] == "gini") & ~table["signed"].astype(bool)].set_index("method")
+    assert own.loc["ecq", "value_mean"] == pytest.approx(0.55 - 0.03)
+    assert own.loc["ecq", "change_mean"] == pytest.approx(-0.03)
+    assert own.loc["ecq", "change_half_width"] == pytest.approx(0, abs=1e-12)
+    assert own.loc["random", "change_mean"] == pytest.approx(-0.3)
+    (section,) = complexity.document(table).sections
+    assert list(section.headers) == ["Explainer", "Network", "Gini index", "Change",
+                                     "Entropy [nat]", "Change"]  # fmt: skip
+    assert [row[1] for row in section.rows] == ["Full precision", "Untrained", "ECQ"]
+    assert section.rows[0][3] == "–"
+    # neither closeness nor the agreement of metrics takes it for consistency
+    assert set(closeness.build(collected)["metric"]) == {"cosine"}
+    with pytest.raises(Unavailable, match="fewer than two consistency metrics"):
+        metric_agreement.build(collected)
+    with pytest.raises(Unavailable, match="complexity of maps was not measured"):
+        complexity.build(Collected(frame(runs), frame(attributions).query("metric == 'cosine'")))
+
+
 # runs without a result
 
 
@@ -672,10 +725,10 @@ def test_contrasts_by_hand():
     table = contrasts.build(Collected(*contrasted()))
     names = [(row["method"], row["other"], row["measure"]) for row in table.to_dict("records")]
     assert names == [
-        ("ecq", "uniform", "accuracy"), ("ecqx", "ecq", "accuracy"), ("wcam", "uniform", "pearson"),
-        ("best trained", "best untrained", "accuracy"),
+        ("ecq", "uniform", "accuracy"), ("ecqx", "ecq", "accuracy"), ("ecqx", "ecq", "pearson"),
+        ("wcam", "uniform", "pearson"), ("best trained", "best untrained", "accuracy"),
     ]  # fmt: skip
-    ecq, ecqx, wcam, best = table.to_dict("records")
+    ecq, ecqx, _, wcam, best = table.to_dict("records")
     assert ecq["difference_mean"] == pytest.approx(0.02) and ecq["values"] == "0.02 0.021 0.019"
     assert ecq["paired"] == "sizes" and ecq["ratio_least"] == 15 and ecq["ratio_most"] == 16
     assert ecq["verdict"] == "better" and ecq["p_equivalence"] > 0.95
@@ -720,6 +773,31 @@ def test_uniform_of_equal_compute_is_a_contrast_and_not_the_best():
     assert len(found) == 4
 
 
+def test_planned_contrasts_with_the_rivals():
+    runs, maps = contrasted()
+    own = runs["method"].isin(["nncodec", "uniform_ptq", "ecqx"])
+    rivals = {"nncodec": "cerwu", "uniform_ptq": "optq", "ecqx": "obs_relevance"}
+    shuffled = runs["method"] == "ecq"
+    runs = pd.concat(
+        [
+            runs,
+            runs[own].assign(method=runs["method"].map(rivals), p_relevance="lrp"),
+            runs[shuffled].assign(
+                method="obs_relevance", p_relevance="shuffled", point=runs["point"] + "_s"
+            ),
+        ]
+    )
+    methods = [["obs_relevance", "relevance", "str", "variant", "lrp", None, "relevance {}"]]
+    methods = pd.DataFrame(methods, columns=METHOD_COLUMNS)
+    table = contrasts.build(Collected(runs, methods=methods))
+    found = table.set_index(["method", "other"])["difference_mean"]
+    assert found["optq", "uniform_ptq"] == found["cerwu", "nncodec"] == pytest.approx(0)
+    assert found["cerwu", "optq"] == pytest.approx(0.1)
+    assert found["obs_relevance", "cerwu"] == pytest.approx(0.22, abs=1e-3)
+    control = "obs_relevance, relevance shuffled"
+    assert found["obs_relevance", control] == pytest.approx(0, abs=1e-3)
+
+
 def test_contrasts_need_a_planned_pair():
     runs, _ = contrasted()
     with pytest.raises(Unavailable, match="no two methods"):
@@ -734,6 +812,45 @@ def test_a_contrast_that_shows_nothing_stays_open():
             rows += [run("ecq", f"p~{size}", seed, 0.8 + more, size)]
     (row,) = contrasts.build(Collected(frame(rows))).to_dict("records")
     assert row["verdict"] == "open" and row["least_detectable"] > 0.05
+
+
+# what each part adds
+
+
+def test_ablation_by_hand():
+    runs, maps = (table[table["method"].isin(["uniform", "ecq"])] for table in contrasted())
+    parts = []
+    for refine, distil, more in (("scales", 0.0, 0.01), ("none", 1.0, 0.02), ("scales", 1.0, 0.05)):
+        part = runs[runs["method"] == "ecq"].assign(p_refine=refine, p_distil=distil)
+        part[["accuracy", "accuracy_validation"]] += more
+        parts.append(part.assign(point=f"{refine}_{distil}_" + part["point"]))
+    methods = [
+        ["ecq", "refine", "str", "variant", "none", None, "{} refined"],
+        ["ecq", "distil", "float", "variant", "0", None, "distilled"],
+    ]
+    methods = pd.DataFrame(methods, columns=METHOD_COLUMNS)
+    table = ablation.build(Collected(pd.concat([runs, *parts]), maps, methods=methods))
+    accuracy = table[table["measure"] == "accuracy"].set_index(["part", "method", "other"])
+    found = accuracy["difference_mean"].round(6).to_dict()
+    both = "ecq, scales refined, distilled"
+    assert found == {
+        ("price of entropy", "ecq", "uniform"): 0.02,
+        ("distilled", "ecq, distilled", "ecq"): 0.02,
+        ("distilled", both, "ecq, scales refined"): 0.04,
+        ("scales refined", "ecq, scales refined", "ecq"): 0.01,
+        ("scales refined", both, "ecq, distilled"): 0.03,
+    }
+    # maps were measured of the methods without parts alone
+    maps_of = table[table["measure"] == "pearson"].dropna(subset="difference_mean")
+    assert maps_of["part"].tolist() == ["price of entropy"]
+    assert maps_of["difference_mean"].tolist() == [pytest.approx(-0.1)]
+    assert table["p_t_holm"].tolist() == pytest.approx(
+        statistics.holm(table["p_t"]).tolist(), nan_ok=True
+    )
+    text = rendering.to_markdown(ablation.document(table))
+    assert "| price of entropy " in text and "ECQ, scales refined, distilled" in text
+    with pytest.raises(Unavailable, match="with and without"):
+        ablation.build(Collected(runs[runs["method"] == "ecq"]))
 
 
 # learning rates

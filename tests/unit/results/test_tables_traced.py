@@ -286,8 +286,9 @@ def test_closeness(folder, rows, maps):
         check(row, "difference", differences)
 
 
-def test_contrasts(folder, rows, maps):
-    table = read(folder / "contrasts.csv")
+@pytest.mark.parametrize("name", ["contrasts", "ablation"])
+def test_differences(folder, rows, maps, name):
+    table = read(folder / f"{name}.csv")
     assert {row["measure"] for row in table} == {"accuracy", "pearson"}
     for row in table:
         if row["measure"] == "pearson":

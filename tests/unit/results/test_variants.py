@@ -91,7 +91,7 @@ def test_the_names_that_the_baselines_declare():
         ("ecqx", {"relevance_of": "shadow", "momentum": 0.9, "p": 0.3, "rho": 8.0, "start": "ones"},
          "ecqx, p 0.3, ρ 8, momentum 0.9, relevance of shadow weights, LRP from ones"),
         ("wcam", {"gamma": 10.0}, "wcam, γ 10"),
-        ("wcam", {"variant": "sswa"}, "wcam, sswa"),
+        ("wcam", {"matching": "sswa"}, "wcam, sswa"),
         ("nncodec", {"lambda_scale": 0.0}, "nncodec, λ 0"),
         ("uniform_ptq", {"step_rule": "percentile"}, "uniform_ptq, step by percentile"),
     ]  # fmt: skip

@@ -32,7 +32,7 @@ def measure(
     bitstream.load(model, state)
     weights = {name: state[name] for name in quantizable(model)}
     model.to(device)
-    measures = [*settings["metrics"], *settings["localisation"]]
+    measures = [*settings["metrics"], *settings["localisation"], *settings["complexity"]]
     evaluated = evaluate_network(
         model, dataset.test, reference, settings["explainers"], score, measures
     )

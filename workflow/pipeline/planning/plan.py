@@ -21,8 +21,8 @@ from pipeline.planning import data_files, figure_names, run_table, sources
 _ATTEMPT = re.compile(r"(?P<recipe>[0-9a-f]{16})(-(?P<attempt>\d+))?")
 _SCRIPTS = "workflow/scripts"
 # What of the evaluation's settings matters where; `randomisation` to its own stage alone.
-_REFERENCE = ("samples", "gallery_samples", "explainers", "metrics", "localisation")
-_EVALUATE = ("gallery_samples", "explainers", "metrics", "localisation")
+_REFERENCE = ("samples", "gallery_samples", "explainers", "metrics", "localisation", "complexity")
+_EVALUATE = ("gallery_samples", "explainers", "metrics", "localisation", "complexity")
 _RANDOMISATION = ("samples", "explainers", "metrics")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from ecqx.evaluation.complexity import COMPLEXITIES
 from ecqx.evaluation.consistency import METRICS
 from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.evaluation.localisation import LOCALISATIONS
@@ -29,6 +30,7 @@ _EVALUATION_KINDS = {
     "explainers": EXPLAINERS,
     "metrics": METRICS,
     "localisation": LOCALISATIONS,
+    "complexity": COMPLEXITIES,
 }
 _NUMBER = re.compile(r"(?P<mantissa>[+-]?\d+(\.\d*)?)(e(?P<sign>[+-]?)(?P<exponent>\d+))?", re.I)
 

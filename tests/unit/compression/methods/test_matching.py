@@ -11,7 +11,8 @@ from torch.func import functional_call
 
 from ecqx.compression.assignment.assigners import Nearest
 from ecqx.compression.contract import quantizable
-from ecqx.compression.methods.matching import VARIANTS, AttributionMatching, sensitivity_weighted
+from ecqx.compression.distillation import Teacher
+from ecqx.compression.methods.matching import MATCHINGS, AttributionMatching, sensitivity_weighted
 from ecqx.compression.training import train_quantized
 from ecqx.seeding import generator
 
@@ -56,7 +57,7 @@ def dense():
     )
 
 
-def unit_maps(model, layer, x, classes, variant, dropped=()):
+def unit_maps(model, layer, x, classes, matching, dropped=()):
     """Normalised map of each sample and class, from the formula, channel by channel."""
     features, head = model[: layer + 1], model[layer + 1 :]
     found = []
@@ -66,20 +67,20 @@ def unit_maps(model, layer, x, classes, variant, dropped=()):
             (gradient,) = torch.autograd.grad(head(a)[0, target], a)
             a, gradient = a.detach()[0], gradient[0]
             if a.ndim == 1:
-                q = a**2 if variant == "ewa" else (gradient * a).clamp(min=0)
+                q = a**2 if matching == "ewa" else (gradient * a).clamp(min=0)
                 q[list(dropped)] = 0
             else:
                 q = torch.zeros(a.shape[1:], dtype=a.dtype)
                 for c in set(range(len(a))) - set(dropped):
-                    q += a[c] ** 2 / len(a) if variant == "ewa" else gradient[c].sum() * a[c]
+                    q += a[c] ** 2 / len(a) if matching == "ewa" else gradient[c].sum() * a[c]
                 q = q.clamp(min=0).flatten()
             found.append(q / q.norm() if q.norm() > 0 else q)
     return torch.stack(found)
 
 
-def by_hand(student, teacher, layer, x, classes, variant, dropped=()):
-    found = unit_maps(student, layer, x, classes, variant)
-    expected = unit_maps(teacher, layer, x, classes, variant, dropped)
+def by_hand(student, teacher, layer, x, classes, matching, dropped=()):
+    found = unit_maps(student, layer, x, classes, matching)
+    expected = unit_maps(teacher, layer, x, classes, matching, dropped)
     return float((found - expected).square().sum()) / found.numel()
 
 
@@ -87,7 +88,7 @@ def top_classes(teacher, x):
     return [[int(c)] for c in teacher(x).argmax(1)]
 
 
-@pytest.mark.parametrize("variant", ["ewa", "swa"])
+@pytest.mark.parametrize("matching", ["ewa", "swa"])
 @pytest.mark.parametrize(
     ("build", "layers", "indices"),
     [
@@ -100,17 +101,82 @@ def top_classes(teacher, x):
     ],
     ids=["last", "one_channel", "earlier", "three_layers", "mlp", "mlp_two_layers"],
 )
-def test_value_against_the_formula(build, layers, indices, variant):
+def test_value_against_the_formula(build, layers, indices, matching):
     teacher, student = networks(build)
     x = torch.randn(6, 1, 8, 8).double()
     y = torch.zeros(6, dtype=torch.int64)  # it is the teacher's class that counts
-    with matching_of(student, x, gamma=7.0, variant=variant, layers=layers) as matching:
+    with matching_of(student, x, gamma=7.0, matching=matching, layers=layers) as matched:
         disturb(student)
-        found = matching(x, y, student(x))
+        found = matched(x, y, student(x))
     classes = top_classes(teacher, x)
-    expected = sum(by_hand(student, teacher, i, x, classes, variant) for i in indices)
+    expected = sum(by_hand(student, teacher, i, x, classes, matching) for i in indices)
     assert expected > 0
     assert float(found.detach()) == pytest.approx(7.0 * expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("build", [convolutional, dense], ids=["cnn", "mlp"])
+def test_enlarged_maps_are_compared_by_their_cosine(build):
+    """gamma 2 / P times what torch says of positive Grad-CAM in the resolution of the inputs."""
+    teacher, student = networks(build)
+    x = torch.randn(6, 1, 8, 8).double()
+    with matching_of(student, x, gamma=7.0, matching="e2kd") as matched:
+        disturb(student)
+        found = float(matched(x, torch.zeros(6, dtype=torch.int64), student(x)).detach())
+    classes = top_classes(teacher, x)
+    maps = [unit_maps(network, 4, x, classes, "swa") for network in (student, teacher)]
+    positions = maps[0].shape[1]
+    if build is convolutional:
+        maps = [
+            nn.functional.interpolate(q.view(6, 1, 4, 4), (8, 8), mode="bilinear").flatten(1)
+            for q in maps
+        ]
+    distance = (1 - nn.functional.cosine_similarity(*maps)).mean()
+    assert found == pytest.approx(7.0 * 2 / positions * float(distance), rel=1e-9)
+
+
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_equal_force_is_that_of_49_positions_in_each_layer(matching):
+    _, student = networks(convolutional)
+    x, y = torch.randn(6, 1, 8, 8).double(), torch.zeros(6, dtype=torch.int64)
+
+    def penalty(force, layer):
+        torch.manual_seed(3)
+        model = copy.deepcopy(student)
+        options = {"matching": matching, "force": force, "layers": [layer]}
+        with matching_of(model, x, **options) as matched:
+            disturb(model)
+            return float(matched(x, y, model(x)).detach())
+
+    for layer, positions in (("4", 4 * 4), ("1", 8 * 8), ("5", 96)):
+        expected = penalty("paper", layer) * positions / 49
+        assert penalty("equal", layer) == pytest.approx(expected, rel=1e-9)
+
+
+def test_between_the_steps_of_an_interval_there_is_no_penalty_and_no_second_pass():
+    _, student = networks(convolutional)
+    x, y = torch.randn(6, 1, 8, 8).double(), torch.zeros(6, dtype=torch.int64)
+    ran = []
+    with matching_of(student, x, interval=3) as matched:
+        matched.teacher.network.register_forward_hook(lambda m, args, out: ran.append(m))
+        disturb(student)
+        values = [float(matched(x, y, student(x)).detach()) for _ in range(7)]
+        assert not matched._student_maps
+    assert [value > 0 for value in values] == [n % 3 == 0 for n in range(7)]
+    assert len(ran) == 3
+
+
+def test_the_teacher_may_be_a_network_of_another_width():
+    """Positions are what is compared; channels are summed over."""
+    torch.manual_seed(0)
+    teacher, student = convolutional(6).double().eval(), convolutional(4).double()
+    x, y = torch.randn(6, 1, 8, 8).double(), torch.zeros(6, dtype=torch.int64)
+    for matching in ("ewa", "swa"):
+        with matching_of(student, x, matching=matching, teacher=Teacher(teacher)) as matched:
+            found = float(matched(x, y, student(x)).detach())
+        expected = by_hand(student, teacher, 4, x, top_classes(teacher, x), matching)
+        assert found == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(ValueError, match="the maps of '5' have 64 positions, those of the teacher"):
+        matching_of(student, x, layers=["5"], teacher=Teacher(teacher))
 
 
 @pytest.mark.parametrize("build", [convolutional, dense], ids=["cnn", "mlp"])
@@ -119,10 +185,10 @@ def test_several_labels_give_a_map_each(build):
     teacher, student = networks(build)
     x = torch.randn(6, 1, 8, 8).double()
     classes = [row.nonzero().flatten().tolist() for row in LABELS]
-    with matching_of(student, x) as matching:
+    with matching_of(student, x) as matched:
         disturb(student)
-        found = float(matching(x, LABELS, student(x)).detach())
-        single = float(matching(x, torch.zeros(6, dtype=torch.int64), student(x)).detach())
+        found = float(matched(x, LABELS, student(x)).detach())
+        single = float(matched(x, torch.zeros(6, dtype=torch.int64), student(x)).detach())
     expected = by_hand(student, teacher, 4, x, classes, "swa")
     assert found == pytest.approx(expected, rel=1e-9)
     assert found != pytest.approx(single, rel=1e-3)
@@ -132,24 +198,24 @@ def test_one_label_at_the_top_is_the_single_label_case():
     teacher, student = networks(convolutional)
     x = torch.randn(6, 1, 8, 8).double()
     top = teacher(x).argmax(1)
-    with matching_of(student, x) as matching:
+    with matching_of(student, x) as matched:
         disturb(student)
         labels = nn.functional.one_hot(top, 3).bool()
-        several = matching(x, labels, student(x)).detach()
-        assert torch.equal(matching(x, top, student(x)).detach(), several)
+        several = matched(x, labels, student(x)).detach()
+        assert torch.equal(matched(x, top, student(x)).detach(), several)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_samples_without_labels_contribute_nothing(variant):
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_samples_without_labels_contribute_nothing(matching):
     teacher, _ = networks(convolutional)
     x = torch.randn(6, 1, 8, 8).double()
 
     def penalty(inputs, labels):
         student = copy.deepcopy(teacher)
-        with matching_of(student, x, variant=variant) as matching:
+        with matching_of(student, x, matching=matching) as matched:
             torch.manual_seed(5)
             disturb(student)
-            return matching(inputs, labels, student(inputs)).detach()
+            return matched(inputs, labels, student(inputs)).detach()
 
     labelled = LABELS.any(1)
     with_it, without_it = penalty(x, LABELS), penalty(x[labelled], LABELS[labelled])
@@ -160,18 +226,18 @@ def test_samples_without_labels_contribute_nothing(variant):
 
 def test_labels_of_another_form_are_refused(small_cnn):
     x = torch.zeros(4, 1, 8, 8)
-    with matching_of(small_cnn, x) as matching:
+    with matching_of(small_cnn, x) as matched:
         for y in (torch.zeros(4, 3), torch.zeros(4, 2, dtype=torch.bool)):
             with pytest.raises(ValueError, match=r"y is torch\.\w+ of shape .* bool \(4, 3\)"):
-                matching(x, y, small_cnn(x))
+                matched(x, y, small_cnn(x))
 
 
-@pytest.mark.parametrize("variant", ["ewa", "swa"])
-def test_identical_networks_have_no_penalty(small_cnn, variant):
+@pytest.mark.parametrize("matching", ["ewa", "swa"])
+def test_identical_networks_have_no_penalty(small_cnn, matching):
     small_cnn.eval()
     x, y = torch.randn(4, 1, 8, 8), torch.arange(4) % 3
-    with matching_of(small_cnn, x, gamma=100.0, variant=variant) as matching:
-        assert float(matching(x, y, small_cnn(x)).detach()) == pytest.approx(0, abs=1e-9)
+    with matching_of(small_cnn, x, gamma=100.0, matching=matching) as matched:
+        assert float(matched(x, y, small_cnn(x)).detach()) == pytest.approx(0, abs=1e-9)
 
 
 def two_layers():
@@ -197,13 +263,13 @@ def smooth_mlp():
 
 
 @pytest.mark.parametrize("several_labels", [False, True], ids=["top1", "labels"])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("matching", MATCHINGS)
 @pytest.mark.parametrize(
     ("build", "layers"),
     [(two_layers, ["3", "1"]), (batch_norm, ["0"]), (smooth_mlp, ["2", "4"])],
     ids=["two_layers", "in_front_of_batch_norm", "mlp"],
 )
-def test_gradient_against_finite_differences(build, layers, variant, several_labels):
+def test_gradient_against_finite_differences(build, layers, matching, several_labels):
     """Of the whole penalty with respect to all weights.
 
     Sensitivities are differentiated too, through the statistics of a batch where there are some.
@@ -218,9 +284,9 @@ def test_gradient_against_finite_differences(build, layers, variant, several_lab
     def penalty(*values):
         # all anew, so that each evaluation has the same running statistics and dropped channels
         student = copy.deepcopy(trained)
-        with matching_of(student, x, gamma=10.0, variant=variant, layers=layers) as matching:
+        with matching_of(student, x, gamma=10.0, matching=matching, layers=layers) as matched:
             logits = functional_call(student, dict(zip(names, values, strict=True)), (x,))
-            return matching(x, y, logits)
+            return matched(x, y, logits)
 
     values = [start[name].requires_grad_() for name in names]
     assert torch.autograd.gradcheck(penalty, values, eps=1e-6, atol=1e-6, rtol=1e-4)
@@ -239,9 +305,9 @@ def test_stochastic_matching_drops_teacher_channels_anew_at_each_step(build, cha
     """The value is that of some set of the right number of teacher channels, found by trial."""
     teacher, student = networks(build)
     x, y = torch.randn(6, 1, 8, 8).double(), torch.zeros(6, dtype=torch.int64)
-    with matching_of(student, x, variant="sswa", dropped=0.3) as matching:
+    with matching_of(student, x, matching="sswa", dropped=0.3) as matched:
         disturb(student)
-        found = [float(matching(x, y, student(x)).detach()) for _ in range(12)]
+        found = [float(matched(x, y, student(x)).detach()) for _ in range(12)]
     classes = top_classes(teacher, x)
     possible = {
         dropped: by_hand(student, teacher, 4, x, classes, "swa", dropped)
@@ -258,7 +324,7 @@ def test_stochastic_matching_drops_teacher_channels_anew_at_each_step(build, cha
 
 
 def test_dropped_channels_come_from_the_seed_of_rng_alone():
-    """And rng itself is not drawn from, so that all variants see the same minibatches."""
+    """And rng itself is not drawn from, so that all matchings see the same minibatches."""
     _, student = networks(partial(convolutional, width=9))
     x, y = torch.randn(6, 1, 8, 8).double(), torch.zeros(6, dtype=torch.int64)
 
@@ -267,11 +333,11 @@ def test_dropped_channels_come_from_the_seed_of_rng_alone():
         torch.rand(advanced, generator=rng)
         state = rng.get_state()
         model = copy.deepcopy(student)
-        with matching_of(model, x, variant="sswa", rng=rng) as matching:
+        with matching_of(model, x, matching="sswa", rng=rng) as matched:
             torch.manual_seed(11)
             disturb(model)
             torch.manual_seed(advanced)
-            found = [float(matching(x, y, model(x)).detach()) for _ in range(5)]
+            found = [float(matched(x, y, model(x)).detach()) for _ in range(5)]
         assert torch.equal(rng.get_state(), state)
         return found
 
@@ -283,10 +349,10 @@ def test_channels_are_dropped_per_layer():
     """Layers of different width: each has its own share, whatever its number of channels."""
     _, student = networks(partial(convolutional, width=10))
     x = torch.randn(2, 1, 8, 8).double()
-    matching = matching_of(student, x, variant="sswa", layers=["1", "4", "5"], dropped=0.4)
+    matched = matching_of(student, x, matching="sswa", layers=["1", "4", "5"], dropped=0.4)
     for layer, channels, expected in (("1", 5, 2), ("4", 10, 4), ("5", 160, 64)):
         shape = (2, channels, 4, 4) if layer != "5" else (2, channels)
-        kept = matching._dropout[layer](torch.ones(shape))
+        kept = matched._dropout[layer](torch.ones(shape))
         zero = (kept == 0).flatten(2).all(2) if kept.ndim == 4 else kept == 0
         assert zero.sum(1).tolist() == [expected, expected]
         assert set(kept.unique().tolist()) == {0.0, 1.0}
@@ -297,16 +363,16 @@ def test_stochastic_matching_that_would_drop_nothing_or_all_is_refused(width, dr
     _, student = networks(partial(convolutional, width=width))
     x = torch.zeros(1, 1, 8, 8).double()
     with pytest.raises(ValueError, match=rf"dropped: {dropped} of the {width} channels .*'4'"):
-        matching_of(student, x, variant="sswa", dropped=dropped)
+        matching_of(student, x, matching="sswa", dropped=dropped)
 
 
-def test_there_is_no_stochastic_variant_of_equal_weights(small_cnn):
-    with pytest.raises(ValueError, match="variant: 'sewa' is unknown, expected one of ewa, swa"):
-        matching_of(small_cnn, torch.zeros(1, 1, 8, 8), variant="sewa")
+def test_there_is_no_stochastic_matching_of_equal_weights(small_cnn):
+    with pytest.raises(ValueError, match="matching: 'sewa' is unknown, expected one of ewa, swa"):
+        matching_of(small_cnn, torch.zeros(1, 1, 8, 8), matching="sewa")
 
 
-@pytest.mark.parametrize("variant", ["ewa", "swa"])
-def test_batch_norm_of_the_teacher_is_in_evaluation_that_of_the_student_in_training(variant):
+@pytest.mark.parametrize("matching", ["ewa", "swa"])
+def test_batch_norm_of_the_teacher_is_in_evaluation_that_of_the_student_in_training(matching):
     def build():
         return nn.Sequential(
             *(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU()), *(nn.Flatten(), nn.Linear(144, 3))
@@ -319,56 +385,56 @@ def test_batch_norm_of_the_teacher_is_in_evaluation_that_of_the_student_in_train
             bn.running_var *= 1.7
     student.train()
     x, y = torch.randn(6, 1, 8, 8).double(), torch.zeros(6, dtype=torch.int64)
-    with matching_of(student, x, variant=variant) as matching:
+    with matching_of(student, x, matching=matching) as matched:
         disturb(student)
         before = copy.deepcopy(teacher.state_dict())
-        found = float(matching(x, y, student(x)).detach())
-        after = matching.teacher.state_dict()
+        found = float(matched(x, y, student(x)).detach())
+        after = matched.teacher.network.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert student[1].num_batches_tracked == 1
     assert student.training
-    expected = by_hand(student, teacher, 2, x, top_classes(teacher, x), variant)
+    expected = by_hand(student, teacher, 2, x, top_classes(teacher, x), matching)
     assert found == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("y", [torch.zeros(6, dtype=torch.int64), LABELS], ids=["top1", "labels"])
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_the_teacher_runs_once_and_its_graph_begins_at_the_map(variant, y):
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_the_teacher_runs_once_and_its_graph_begins_at_the_map(matching, y):
     _, student = networks(convolutional)
     x = torch.randn(6, 1, 8, 8).double()
     ran = []
-    with matching_of(student, x, variant=variant, layers=["2", "4"]) as matching:
-        for name, module in matching.teacher.named_children():
+    with matching_of(student, x, matching=matching, layers=["2", "4"]) as matched:
+        for name, module in matched.teacher.network.named_children():
             module.register_forward_hook(
                 lambda m, args, out, name=name: ran.append((name, out.requires_grad))
             )
-        matching(x, y, student(x)).backward()
+        matched(x, y, student(x)).backward()
     names, in_graph = zip(*ran, strict=True)
     assert list(names) == list("0123456")
-    assert list(in_graph) == [variant != "ewa" and int(name) >= 2 for name in names]
-    assert all(p.grad is None for p in matching.teacher.parameters())
+    assert list(in_graph) == [matching != "ewa" and int(name) >= 2 for name in names]
+    assert all(p.grad is None for p in matched.teacher.network.parameters())
 
 
 def test_hooks_are_gone_afterwards_also_after_an_error(small_cnn):
     x = torch.zeros(1, 1, 8, 8)
-    with pytest.raises(RuntimeError, match="stop"), matching_of(small_cnn, x) as matching:
+    with pytest.raises(RuntimeError, match="stop"), matching_of(small_cnn, x) as matched:
         assert small_cnn[4]._forward_hooks
         small_cnn(x)
         raise RuntimeError("stop")
     with pytest.raises(ValueError, match="layers: 'nowhere'"):
         matching_of(small_cnn, x, layers=["nowhere"])
-    for network in (small_cnn, matching.teacher):
+    for network in (small_cnn, matched.teacher.network):
         assert all(not m._forward_hooks for m in network.modules())
-    assert not matching._student_maps
+    assert not matched._student_maps
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_matching_keeps_maps_closer(small_cnn, small_task, variant):
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_matching_keeps_maps_closer(small_cnn, small_task, matching):
     """Less of its own penalty than without matching, in the network that is validated."""
     results = {}
     for gamma in (1e-12, 100.0):
         model = copy.deepcopy(small_cnn)
-        with matching_of(model, small_task.train.x, gamma=gamma, variant=variant) as penalty:
+        with matching_of(model, small_task.train.x, gamma=gamma, matching=matching) as penalty:
             train_quantized(model, small_task, Nearest(quantizable(model), levels=8), penalty)
             model.eval()
             x, y = small_task.validation.x, small_task.validation.y

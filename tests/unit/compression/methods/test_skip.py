@@ -55,7 +55,7 @@ def test_the_controls_need_none(relevance, no_rules, small_task):
     [
         ({}, "the model has no feature map"),
         ({"layers": "0, 7"}, "layers: '7' is unknown"),
-        ({"layers": "0", "variant": "sswa", "dropped": 1.0}, "dropped: 1.0 of the 64 channels"),
+        ({"layers": "0", "matching": "sswa", "dropped": 1.0}, "dropped: 1.0 of the 64 channels"),
     ],
 )
 def test_matching_needs_maps(method, params, reason, no_maps, small_task):

@@ -7,19 +7,25 @@ from pathlib import Path
 import pytest
 import torch
 
+from ecqx.checks import example
 from ecqx.compression.contract import Quantized, make_method
 from ecqx.compression.loading import load_method
-from ecqx.compression.methods import wcam
-from ecqx.compression.methods.matching import VARIANTS
-from ecqx.compression.methods.wcam import layer_names
+from ecqx.compression.methods import matched
+from ecqx.compression.methods.matched import layer_names
+from ecqx.compression.methods.matching import MATCHINGS
+from ecqx.compression.run import attempt_point
 from ecqx.seeding import generator
 
 BASELINES = Path(__file__).parents[4] / "baselines"
 BASES = {"wcam": "uniform", "ecq_wcam": "ecq", "ecqx_wcam": "ecqx"}
 
 
+def method_class(name):
+    return load_method(BASELINES / f"{name}.py")
+
+
 def method(name, **params):
-    return make_method(load_method(BASELINES / f"{name}.py"), params)
+    return make_method(method_class(name), params)
 
 
 def compressed(model, task, name, **params):
@@ -43,19 +49,19 @@ def assert_same(found, expected):
         assert torch.equal(other, entry), name
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("off", [{"gamma": 0, "matching": "sswa"}, {"matching": "none"}])
 @pytest.mark.parametrize(("name", "base"), BASES.items())
-def test_without_weight_it_is_the_other_method(
-    name, base, variant, small_cnn, small_task, monkeypatch
+def test_where_nothing_is_matched_it_is_the_other_method(
+    name, base, off, small_cnn, small_task, monkeypatch
 ):
     """Bit for bit, and at its cost: no teacher, no sensitivities."""
     expected = compressed(small_cnn, small_task, base, bits=3)
 
     def refuse(*args, **options):
-        raise AssertionError("attribution maps are matched with gamma = 0")
+        raise AssertionError("attribution maps are matched")
 
-    monkeypatch.setattr(wcam, "AttributionMatching", refuse)
-    found = compressed(small_cnn, small_task, name, bits=3, gamma=0, variant=variant, layers="1,4")
+    monkeypatch.setattr(matched, "AttributionMatching", refuse)
+    found = compressed(small_cnn, small_task, name, bits=3, layers="1,4", **off)
     assert_same(found, expected)
 
 
@@ -66,9 +72,12 @@ def test_with_weight_it_is_not(name, base, small_cnn, small_task):
         compressed(small_cnn, small_task, name, bits=3, **options).history[-1]
         for options in (
             {},
-            {"variant": "ewa"},
-            {"variant": "sswa"},
-            {"variant": "sswa", "dropped": 0.5},
+            {"matching": "ewa"},
+            {"matching": "e2kd"},
+            {"force": "equal"},
+            {"interval": 2},
+            {"matching": "sswa"},
+            {"matching": "sswa", "dropped": 0.5},
             {"layers": "1"},
             {"layers": "1, 4"},
             {"gamma": 10.0},
@@ -80,7 +89,7 @@ def test_with_weight_it_is_not(name, base, small_cnn, small_task):
 
 def test_ecqx_under_a_constant_relevance_is_ecq_also_with_matching(small_cnn, small_task):
     """The assignment is that of the base method, and the penalty the same on both."""
-    options = {"bits": 4, "lam": 0.2, "variant": "sswa"}
+    options = {"bits": 4, "lam": 0.2, "matching": "sswa"}
     expected = compressed(small_cnn, small_task, "ecq_wcam", **options)
     found = compressed(small_cnn, small_task, "ecqx_wcam", relevance="constant", **options)
     assert_same(found, expected)
@@ -90,8 +99,8 @@ def test_ecqx_under_a_constant_relevance_is_ecq_also_with_matching(small_cnn, sm
 
 @pytest.mark.parametrize("name", BASES)
 def test_a_network_without_convolutions(name, small_mlp, small_task):
-    for variant in VARIANTS:
-        result = compressed(small_mlp, small_task, name, variant=variant, layers="2,4")
+    for matching in MATCHINGS:
+        result = compressed(small_mlp, small_task, name, matching=matching, layers="2,4")
         assert len(result.history) == small_task.budget.epochs
 
 
@@ -99,9 +108,9 @@ def test_a_network_without_convolutions(name, small_mlp, small_task):
 def test_fields_are_those_of_both(name, base):
     fields = [f.name for f in dataclasses.fields(method(name))]
     own = [f.name for f in dataclasses.fields(method(base))]
-    assert fields == [*own, "gamma", "variant", "layers", "dropped"]
+    assert fields == [*own, "gamma", "matching", "force", "interval", "layers", "dropped"]
     assert method(name).gamma == 100.0
-    assert method(name).variant == "swa"
+    assert method(name).matching == "swa"
     assert method(name).layers == ""
     assert method(name).dropped == 0.3
 
@@ -112,7 +121,9 @@ def test_fields_are_those_of_both(name, base):
     [
         ({"bits": 1}, "bits: 1 is out of range"),
         ({"gamma": -1.0}, "gamma: -1.0 is out of range"),
-        ({"variant": "sewa"}, "variant: 'sewa' is unknown, expected one of ewa, swa, sswa"),
+        ({"matching": "sewa"}, "matching: 'sewa' is unknown, expected one of none, ewa, swa"),
+        ({"force": "own"}, "force: 'own' is unknown, expected one of paper, equal"),
+        ({"interval": 0}, "interval: 0 is out of range, expected 1 to"),
         ({"dropped": 1.5}, "dropped: 1.5 is out of range"),
         ({"layers": "4,,1"}, "layers: '4,,1' has an empty or a repeated name"),
         ({"layers": "4, 4"}, "layers: '4, 4' has an empty or a repeated name"),
@@ -122,6 +133,16 @@ def test_fields_are_those_of_both(name, base):
 def test_bad_hyper_parameters_are_named(name, params, message):
     with pytest.raises(ValueError, match=message):
         method(name, **params)
+
+
+def test_logits_are_in_the_loss_of_e2kd_already():
+    model, task = example()
+    for matching, refused in (("e2kd", True), ("swa", False)):
+        params = {"distil": True, "matching": matching}
+        outcome = attempt_point(method_class("wcam"), params, model, task, ("t",))
+        assert (outcome.status, "the logits are in the loss already" in outcome.reason) == (
+            ("failed", True) if refused else ("ok", False)
+        )
 
 
 def test_layer_names():
