@@ -17,8 +17,9 @@ import torch
 
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.contract import Compressed, Diverged, Quantized
+from ecqx.compression.validation import validated
 from ecqx.seeding import generator, global_seed
-from ecqx.tasks.task import Task, predict
+from ecqx.tasks.task import Task
 
 LEARNING_RATE = 1e-3
 
@@ -58,7 +59,7 @@ def refine_scales(
         for name in ("sparsity", "entropy_bytes")
         if compressed.epoch is not None and name in history[0]
     }
-    best_rank, _, _ = _rank(network, task)
+    best_rank = validated(network, task).rank
     best, best_epoch = {}, compressed.epoch
     with global_seed(generator("layers", task.order_seed)):
         for epoch in range(first_epoch, first_epoch + task.budget.epochs):
@@ -73,17 +74,17 @@ def refine_scales(
             train_loss = float(torch.stack(losses).mean())
             if not math.isfinite(train_loss):
                 raise Diverged(f"the training loss became {train_loss} in epoch {epoch}", history)
-            rank, score, loss = _rank(network, task)
+            found = validated(network, task)
             row = {
                 "epoch": epoch,
                 "train_loss": train_loss,
-                "validation_loss": loss,
-                "validation_score": score,
+                "validation_loss": found.loss,
+                "validation_score": found.score,
                 **columns,
             }
             history.append(row)
-            if rank > best_rank:
-                best_rank, best_epoch = rank, epoch
+            if found.rank > best_rank:
+                best_rank, best_epoch = found.rank, epoch
                 best = {name: p.detach().clone() for name, p in trained.items()}
     # without a better epoch, that of the method; of one that did not train, 0: as it was before
     return dataclasses.replace(
@@ -107,14 +108,6 @@ def _decoded(compressed: Compressed, model: torch.nn.Module) -> torch.nn.Module:
         }
     )  # fmt: skip
     return network
-
-
-def _rank(network: torch.nn.Module, task: Task) -> tuple[tuple[float, float], float, float]:
-    """What decides, and the score and loss on validation data; NaN ranks below every number."""
-    logits = predict(network, task.validation.x)
-    score = task.score(logits, task.validation.y)
-    loss = float(task.loss(logits, task.validation.y))
-    return tuple(-math.inf if math.isnan(v) else v for v in (score, -loss)), score, loss
 
 
 def _with_shared(

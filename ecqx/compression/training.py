@@ -12,8 +12,9 @@ from ecqx.compression.artefact import size
 from ecqx.compression.assignment.assigners import Assigner
 from ecqx.compression.assignment.grid import Grid
 from ecqx.compression.contract import Compressed, Diverged, Penalty, Quantized, quantizable
+from ecqx.compression.validation import validated
 from ecqx.seeding import generator, global_seed
-from ecqx.tasks.task import Loss, Task, predict
+from ecqx.tasks.task import Loss, Task
 
 
 class QuantizedTraining:
@@ -114,15 +115,13 @@ def train_quantized(
             train_loss = float(torch.stack(losses).mean())
             if not math.isfinite(train_loss):
                 raise Diverged(f"the training loss became {train_loss} in epoch {epoch}", history)
-            logits = predict(model, task.validation.x)
-            score = task.score(logits, task.validation.y)
-            validation_loss = float(task.loss(logits, task.validation.y))
+            found = validated(model, task)
             history.append(
                 {
                     "epoch": epoch,
                     "train_loss": train_loss,
-                    "validation_loss": validation_loss,
-                    "validation_score": score,
+                    "validation_loss": found.loss,
+                    "validation_score": found.score,
                     "sparsity": zero_share(training.codes.values()),
                     "entropy_bytes": sum(
                         codes.numel() * size.entropy_bits(codes) / 8
@@ -133,10 +132,8 @@ def train_quantized(
             )
             if not assigner.in_force(epoch, epochs) and (epoch < epochs or best):
                 continue
-            # NaN ranks below every number
-            rank = tuple(-math.inf if math.isnan(v) else v for v in (score, -validation_loss))
-            if best_rank is None or rank > best_rank:
-                best_rank, best_epoch = rank, epoch
+            if best_rank is None or found.rank > best_rank:
+                best_rank, best_epoch = found.rank, epoch
                 best = snapshot(model, training.codes, assigner.grids)
     return Compressed(best, history, best_epoch)
 

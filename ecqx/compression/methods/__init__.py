@@ -21,6 +21,8 @@ _CLASSES = {
     "lsq_rate": "lsq.RateAwareLSQ",
     "prune": "prune.Prune",
     "prune_random": "prune.PruneRandom",
+    "prune_structured": "prune_routes.PruneStructured",
+    "prune_unstructured": "prune_routes.PruneUnstructured",
     "optq": "obs.OPTQ",
     "cerwu": "obs.CERWU",
     "obs_relevance": "obs.RelevanceOBS",

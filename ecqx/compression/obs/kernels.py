@@ -108,7 +108,7 @@ def coded_bits(levels, counts):
 
 
 @njit(cache=True)
-def eliminate(weights, factor, first, last, lam, gamma, low, high, table, counts, codes):
+def eliminate(weights, factor, first, last, lam, gamma, low, high, table, counts, kept, codes):
     """Columns ``first`` to ``last`` of optimal brain quantization; errors of each, per row.
 
     Parameters
@@ -119,6 +119,7 @@ def eliminate(weights, factor, first, last, lam, gamma, low, high, table, counts
     low, high : smallest and largest code
     table : (high - low + 1,) bits of the levels where they are fixed; empty where they adapt
     counts : state of the rate, altered
+    kept : (rows, columns) bool; the code of what is not is zero. Empty: all are.
     codes : (rows, columns) int32, written
     """
     rows = weights.shape[0]
@@ -133,6 +134,8 @@ def eliminate(weights, factor, first, last, lam, gamma, low, high, table, counts
             best, least = nearest, np.inf
             # with the prior, a level beyond the nearest may cost less
             start, end = (low, high) if lam > 0 else (nearest, nearest)
+            if kept.size and not kept[row, column]:
+                start, end = 0, 0
             for level in range(start, end + 1):
                 bits = 0.0
                 if lam > 0 and table.size:

@@ -58,6 +58,7 @@ def round_network(
     grids: Mapping[str, Grid],
     moments: Mapping[str, Tensor],
     lam: float,
+    zeros_stay: bool = False,
 ) -> dict[str, Tensor]:
     """Codes of all weights on their grids.
 
@@ -68,6 +69,7 @@ def round_network(
     moments : of the inputs of each weight, see :func:`calibration_moments`
     lam : bits weigh this times the mean diagonal of a layer's metric: the same squared error in
         units of the step, at an input of mean size, is worth the same number of bits in all layers
+    zeros_stay : whether weights that are zero keep the code zero, as pruned ones should
 
     Returns
     -------
@@ -82,7 +84,14 @@ def round_network(
         rows = weight.detach().cpu().double().flatten(1).numpy() / grid.step
         metrics = [damped(each) for each in moments[name].numpy()]
         rounded = [
-            round_weight(own, metric, grid.low, grid.high, lam * float(np.diag(metric).mean()))
+            round_weight(
+                own,
+                metric,
+                grid.low,
+                grid.high,
+                lam * float(np.diag(metric).mean()),
+                kept=own != 0 if zeros_stay else None,
+            )
             for own, metric in zip(np.split(rows, len(metrics)), metrics, strict=True)
         ]
         codes[name] = torch.from_numpy(np.concatenate(rounded)).reshape(weight.shape)

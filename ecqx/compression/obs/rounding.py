@@ -34,6 +34,7 @@ def round_weight(
     lam: float = 0.0,
     table: np.ndarray | None = None,
     counts: np.ndarray | None = None,
+    kept: np.ndarray | None = None,
 ) -> np.ndarray:
     """Codes of a weight.
 
@@ -46,6 +47,7 @@ def round_weight(
     table : (high - low + 1,), optional; bits of the levels, where they are fixed rather than those
         of the adaptive coder
     counts : state of the adaptive rate to go on from, altered; by default fresh
+    kept : (rows, k) bool, optional; the code of what is not is zero, and the others make up for it
 
     Returns
     -------
@@ -63,10 +65,11 @@ def round_weight(
     codes = np.zeros(weight.shape, np.int32)
     table = np.zeros(0) if table is None else np.asarray(table, dtype=np.float64)
     counts = kernels.fresh() if counts is None else counts
+    kept = np.zeros((0, 0), np.bool_) if kept is None else np.ascontiguousarray(kept)
     for first in range(0, weight.shape[1], _BLOCK):
         last = min(first + _BLOCK, weight.shape[1])
         errors = kernels.eliminate(
-            weight, factor, first, last, lam, gamma, low, high, table, counts, codes
+            weight, factor, first, last, lam, gamma, low, high, table, counts, kept, codes
         )
         weight[:, last:] -= errors @ factor[first:last, last:]
     return codes

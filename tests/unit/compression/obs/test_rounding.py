@@ -56,6 +56,26 @@ def test_without_rate_it_is_the_nearest_level_of_what_is_best_for_the_open_colum
     np.testing.assert_array_equal(round_weight(weight, metric, -3, 3), expected)
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.composite(cases)(), st.floats(0.0, 1.0))
+def test_what_is_pruned_is_zero_and_the_open_columns_make_up_for_it(case, share):
+    """The slow derivation, with the open columns that are kept no different from the others."""
+    weight, metric = case
+    k = weight.shape[1]
+    kept = np.random.default_rng(k).random(weight.shape) < share
+    expected = np.zeros(weight.shape)
+    for row, own in enumerate(weight):
+        for column in range(k):
+            done, rest = slice(0, column), slice(column, k)
+            error = expected[row, done] - own[done]
+            best = own[rest] - np.linalg.solve(metric[rest, rest], metric[rest, done] @ error)
+            if abs(abs(best[0]) % 1 - 0.5) < 1e-6:
+                return  # too close to call
+            expected[row, column] = np.clip(np.rint(best[0]), -3, 3) * kept[row, column]
+    np.testing.assert_array_equal(round_weight(weight, metric, -3, 3, kept=kept), expected)
+    assert not round_weight(weight, metric, -3, 3, 0.1, kept=kept)[~kept].any()
+
+
 def test_errors_count_less_than_those_of_nearest_levels():
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(60, 400)) @ np.diag(rng.exponential(size=400))
