@@ -11,10 +11,22 @@ import importlib
 
 __version__ = "0.2.0"
 
+_CALLS = {
+    "compress": "compression.api",
+    "decode": "compression.api",
+    "load": "compression.api",
+    "load_result": "access",
+}
+
 
 def __getattr__(name: str):
     # The calls of the library, without the cost of torch where only the name ecqx is needed.
     # By name: an import statement here would make the whole library a part of every script.
-    if name in ("compress", "decode", "load"):
-        return getattr(importlib.import_module("ecqx.compression.api"), name)
+    if name in _CALLS:
+        try:
+            return getattr(importlib.import_module(f"ecqx.{_CALLS[name]}"), name)
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"ecqx.{name} needs {error.name}: pip install 'ecqx[compression]'"
+            ) from error
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,7 @@ methods, ``document`` puts them into the template beside this file. The scripts 
 plotly.js (its basic bundle, version 4.1.1, MIT), which is in ``vendor`` with its license.
 """
 
-from ecqx.page.document import render
+from ecqx.page.document import render, render_folder
 from ecqx.page.maps import Gallery
 
-__all__ = ["Gallery", "render"]
+__all__ = ["Gallery", "render", "render_folder"]

@@ -13,11 +13,14 @@ import importlib.resources
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
 from ecqx.page.maps import BUDGET, Gallery, embedded
 from ecqx.page.payload import payload, run_numbers
+from ecqx.results import files
+from ecqx.results.variants import by_variant, variants
 
 LIBRARY = "vendor/plotly-basic.min.js"
 LICENSE = "vendor/plotly-LICENSE.txt"
@@ -93,6 +96,30 @@ def render(
         "scripts": "\n".join(f"<script>{text}</script>" for text in scripts),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
+
+
+def render_folder(folder: str | Path, galleries: Sequence[Gallery] = ()) -> str:
+    """The page of a folder of results, see :func:`render`.
+
+    Parameters
+    ----------
+    folder : path, with runs.csv and attributions.csv, there or in ``tables/``.
+    galleries : sequence of Gallery, methods by the names of their variants.
+
+    Raises
+    ------
+    ValueError : a table is missing or is none.
+    """
+    paths = {name: files.find(folder, name) for name in ("runs", "attributions", "methods")}
+    for name in ("runs", "attributions"):
+        if paths[name] is None:
+            raise ValueError(f"{folder}: no {name}.csv or {name}.csv.gz, there or in tables/")
+    # pandas' faster reading may change the last digit; the page hands numbers out again
+    runs, attributions = (
+        pd.read_csv(paths[name], float_precision="round_trip") for name in ("runs", "attributions")
+    )
+    names = variants(runs, paths["methods"] and files.read(paths["methods"]))
+    return render(by_variant(runs, names), by_variant(attributions, names), galleries)
 
 
 def _asset(name: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from ecqx.results import statistics, style
+from ecqx.results import files, statistics, style
 from ecqx.results.variants import by_variant, variants
+
+_EXTRA = ("predictions", "randomisation", "methods")
 
 
 class Unavailable(Exception):
@@ -109,3 +112,21 @@ class Collected:
     def seeds_of(self, table: pd.DataFrame):
         """Number of seeds of the task of each row of ``table``."""
         return self.seeds.loc[pd.MultiIndex.from_frame(table[statistics.TASK])].to_numpy()
+
+
+def read(folder: str | Path) -> Collected:
+    """The collected tables of a folder of results.
+
+    Raises
+    ------
+    ValueError : there is no runs.csv, or a file is no table.
+    """
+    paths = {name: files.find(folder, name) for name in ("runs", "attributions", *_EXTRA)}
+    if paths["runs"] is None:
+        raise ValueError(f"{folder}: no runs.csv or runs.csv.gz, there or in tables/")
+    tables = {
+        name: files.read_attributions(path) if name == "attributions" else files.read(path)
+        for name, path in paths.items()
+        if path is not None
+    }
+    return Collected(**tables)

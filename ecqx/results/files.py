@@ -39,6 +39,16 @@ def read(path: str | Path) -> pd.DataFrame:
     return _read(path)
 
 
+def read_text(path: str | Path) -> pd.DataFrame:
+    """A collected table with all values as they are written; undefined ones are empty.
+
+    Raises
+    ------
+    ValueError : the file is no table.
+    """
+    return _read(path, dtype=str, keep_default_na=False)
+
+
 def read_attributions(path: str | Path) -> pd.DataFrame:
     """The measures in attributions.csv, plain or compressed: what identifies them, and ``mean``.
 
@@ -55,7 +65,8 @@ def read_attributions(path: str | Path) -> pd.DataFrame:
 def _read(path: str | Path, **options) -> pd.DataFrame:
     try:
         # a class may be called NA, or 01
-        return pd.read_csv(path, converters={"class": str}, **options)
+        converters = {} if options.get("dtype") is str else {"class": str}
+        return pd.read_csv(path, converters=converters, **options)
     except (ValueError, UnicodeDecodeError, EOFError, OSError) as error:
         # pandas' own errors (an empty file, a missing column, a broken row) are ValueErrors
         raise ValueError(f"{path}: {error}") from error

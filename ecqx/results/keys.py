@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+# Counted up when the same method, data and settings would get other numbers: data sets and their
+# splits, seeds, budgets by default, what is measured and how. Results of two versions are never put
+# together.
+BENCHMARK_VERSION = 1
+# Counted up when a column of the collected tables gets another name or meaning, or is taken away.
+SCHEMA_VERSION = 1
+
 TASK = ["dataset", "model"]
 POINT = [*TASK, "method", "point"]
 RUN = [*POINT, "seed"]
@@ -60,6 +67,7 @@ TABLES = {
     "sanity": "Sanity checks of explainers",
     "published": "Published and measured",
     "failures": "Runs without a result",
+    "coverage": "What was run",
 }
 
 

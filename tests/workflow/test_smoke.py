@@ -14,10 +14,14 @@ import sys
 import time
 
 import pytest
+import torch
 import yaml
 from pipeline.jobs import rows
 from pipeline.planning import run_table
 
+import ecqx
+from ecqx.results import provenance
+from ecqx.tasks import data
 from tests.workflow.conftest import SMOKE, job_counts
 
 pytestmark = pytest.mark.slow
@@ -176,6 +180,32 @@ def test_record_of_a_run(smoke_run):
     assert record["status"] == "ok" and record["train_s"] > 0
     if sys.platform.startswith("linux"):
         assert record["peak_memory_bytes"] > 2**27
+
+
+def test_results_say_what_they_were_made_by(smoke_run):
+    results, smoke = smoke_run.results, smoke_config(smoke_run)
+    known = provenance.read(results)
+    runs = read(results / "tables/runs.csv")
+    assert sum(origin["runs"] for origin in known.origins) == len(runs)
+    assert known.origins[0]["device"] == "cpu" and known.origins[0]["versions"]["torch"]
+    assert known.methods["ecq"].startswith("ECQ: entropy-constrained quantization")
+    config = yaml.safe_load((results / "config.yaml").read_text())
+    assert config["tasks"] == list(config["task_settings"]) == ["digits"]
+    assert config["methods"] == list(config["grids"]) and "results_dir" not in config
+    assert config["grids"]["ecq"] == smoke["grids"]["ecq"]
+    assert config["task_settings"]["digits"]["budget"]["epochs"] == 1
+    again = ("--configfile", "config/smoke.yaml", "results/smoke/config.yaml")
+    done = smoke_run.snakemake("--dry-run", *again)
+    assert done.returncode == 0 and job_counts(done.stdout) == {}, done.stdout
+
+
+def test_a_network_of_the_run_by_name(smoke_run):
+    found = ecqx.load_result("digits/ecq@bits~4_lam~0.05", smoke_run.results, seed=1)
+    network = found.network()
+    dataset = data.load(smoke_run.results / "data/digits/data.pt")
+    with torch.no_grad():
+        right = network(dataset.test.x).argmax(1) == dataset.test.y
+    assert float(right.double().mean()) == pytest.approx(found.row["accuracy"])
 
 
 def test_every_job_leaves_a_log_and_a_benchmark(smoke_run):

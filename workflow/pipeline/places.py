@@ -34,6 +34,11 @@ class Places:
         return self.tables / f"{name}.csv"
 
     @property
+    def config(self) -> Path:
+        """The configuration that the tables were made by."""
+        return self.results / "config.yaml"
+
+    @property
     def figures(self) -> Path:
         """The folder of figures."""
         return self.results / "figures"

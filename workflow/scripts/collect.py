@@ -1,5 +1,6 @@
-"""The tables of all runs: one row per run, and the longer ones beside it."""
+"""The tables of all runs, and beside them what the runs were made by."""
 
+import ast
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -9,9 +10,11 @@ import yaml
 from pipeline.jobs import rows, table_checks
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
+from ecqx.results import provenance
 from ecqx.results.keys import STATUSES
 
-SCHEMAS = Path(__file__).resolve().parents[1] / "schemas/tables.schema.yaml"
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMAS = ROOT / "workflow/schemas/tables.schema.yaml"
 # Tables that every run has a part of, and those that every full-precision network has one of.
 OF_RUNS = ("attributions", "predictions", "layers")
 OF_NETWORKS = ("relevance", "randomisation", "skipped")
@@ -27,15 +30,22 @@ def read_parts(paths: Iterable[Path]) -> list[dict[str, str]]:
     return [dict(row) for row in dict.fromkeys(parts)]
 
 
+def summary_of(method: str) -> str:
+    """What a method is: the first line of its file."""
+    text = (ROOT / f"baselines/{method}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or method).partition("\n")[0]
+
+
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
     settings, places = snakemake.params.settings, places_of(snakemake)
     schemas = yaml.safe_load(SCHEMAS.read_text(encoding="utf-8"))
     folders = [places.run(*run) for run in settings["runs"]]
     networks = [places.pretrained(*network) for network in settings["networks"]]
+    records = [read_json(folder / "run.json") for folder in folders]
     runs = [
-        rows.run_row(read_json(folder / "run.json"), read_json(folder / "metrics.json"))
-        for folder in folders
+        rows.run_row(record, read_json(folder / "metrics.json"))
+        for record, folder in zip(records, folders, strict=True)
     ]
     table_checks.check_runs(runs, schemas["runs"])
     rows.write_runs(places.table("runs"), runs)
@@ -48,7 +58,13 @@ def main(snakemake) -> None:
         collected = read_parts(paths)
         table_checks.check_columns(table, collected, schemas[table])
         rows.write(table, places.table(table), collected)
-    leave_receipt(snakemake, [places.table(name) for name in ("runs", *parts)], tell)
+    made = [places.table(name) for name in ("runs", *parts)]
+    methods = {method: summary_of(method) for method in settings["config"]["methods"]}
+    made.append(provenance.of_records(records, methods).write(places.results))
+    # a file to run the same again with
+    text = yaml.safe_dump(settings["config"], sort_keys=False, allow_unicode=True, width=100)
+    places.config.write_text(text, encoding="utf-8")
+    leave_receipt(snakemake, [*made, places.config], tell)
     counts = Counter(row["status"] for row in runs)
     tell("runs collected: " + ", ".join(f"{counts[status]} {status}" for status in STATUSES))
 

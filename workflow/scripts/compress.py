@@ -52,6 +52,12 @@ def main(snakemake) -> None:
         root = Path(__file__).resolve().parents[2]
         method = load_method(root / f"baselines/{settings['method']}.py")
         origin = {
+            # what the network is built with that the artefact is of
+            "network": {
+                "input_shape": list(task.input_shape),
+                "n_classes": task.n_classes,
+                "factory": (settings["own_model"] or {}).get("factory"),
+            },
             "budget": settings["budget"],
             "device": device_name(device),
             "versions": versions(),

@@ -8,7 +8,7 @@ from pipeline.places import Places
 from ecqx import page
 from ecqx.evaluation.reference import load_maps
 from ecqx.results import files
-from ecqx.results.variants import by_variant, variants
+from ecqx.results.variants import variants
 
 
 def gallery(
@@ -48,14 +48,11 @@ def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
     places, settings = places_of(snakemake), snakemake.params.settings
     require_tables(places, tell)
-    # pandas' faster reading may change the last digit; the page hands numbers out again
-    runs = pd.read_csv(places.table("runs"), float_precision="round_trip")
+    runs = files.read(places.table("runs"))
     methods = places.table("methods")
     names = variants(runs, files.read(methods) if methods.is_file() else None)
     found = [gallery(places, task, settings["seed"], runs, names) for task in settings["tasks"]]
-    attributions = pd.read_csv(places.table("attributions"))
-    galleries = [part for part in found if part is not None]
-    text = page.render(by_variant(runs, names), by_variant(attributions, names), galleries)
+    text = page.render_folder(places.results, [part for part in found if part is not None])
     places.page.write_text(text, encoding="utf-8")
     leave_receipt(snakemake, [places.page], tell)
     tell(f"{places.page}: {len(runs)} runs, {len(text) / 1e6:.1f} MB")

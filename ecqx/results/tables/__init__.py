@@ -7,6 +7,7 @@ makes a DataFrame of the collected results, the other says it for readers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -22,6 +23,7 @@ from ecqx.results.tables import (
     complexity,
     contrasts,
     costs,
+    coverage,
     equal_accuracy,
     equal_size,
     failures,
@@ -63,6 +65,7 @@ TABLES = {
     "sanity": Table(sanity.build, sanity.document),
     "published": Table(published.build, published.document),
     "failures": Table(failures.build, failures.document),
+    "coverage": Table(coverage.build, coverage.document),
 }
 
 
@@ -74,6 +77,14 @@ class Made(NamedTuple):
     markdown: str
     latex: str
     missing: str
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the three forms to a folder; their paths."""
+        paths = [folder / f"{self.name}.{suffix}" for suffix in ("csv", "md", "tex")]
+        self.data.to_csv(paths[0], index=False)
+        for path, text in zip(paths[1:], (self.markdown, self.latex), strict=True):
+            path.write_text(text, encoding="utf-8")
+        return paths
 
 
 def make_all(collected: Collected) -> Iterator[Made]:

@@ -50,10 +50,22 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit of this checkout, with ``-dirty`` if files differ from it; None outside of one."""
-    describe = ["git", "-C", _ROOT, "describe", "--always", "--dirty", "--abbrev=40"]
+    """The commit of this checkout, with ``-dirty`` if files differ from it or are not part of it.
+
+    None outside of a repository.
+    """
+    commit = _git("describe", "--always", "--abbrev=40")
+    if commit is None:
+        return None
+    # a method of one's own is a file that git does not know
+    changed = _git("status", "--porcelain", "--untracked-files=normal")
+    return commit + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str | None:
+    """What git prints; None if it cannot say."""
     try:
-        done = subprocess.run(describe, capture_output=True, text=True)
+        done = subprocess.run(["git", "-C", _ROOT, *arguments], capture_output=True, text=True)
     except OSError:
         return None
-    return done.stdout.strip() or None
+    return done.stdout.strip() if done.returncode == 0 else None

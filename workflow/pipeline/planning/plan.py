@@ -20,6 +20,7 @@ from pipeline.planning import data_files, figure_names, run_table, sources
 
 _ATTEMPT = re.compile(r"(?P<recipe>[0-9a-f]{16})(-(?P<attempt>\d+))?")
 _SCRIPTS = "workflow/scripts"
+_OF_THE_MACHINE = ("results_dir", "data_root", "jobs_per_gpu", "time_limit_s")
 # What of the evaluation's settings matters where; `randomisation` to its own stage alone.
 _REFERENCE = ("samples", "gallery_samples", "explainers", "metrics", "localisation", "complexity")
 _EVALUATE = ("gallery_samples", "explainers", "metrics", "localisation", "complexity")
@@ -256,6 +257,7 @@ class Plan:
         ]
         networks = [[*job.parts[:2], job.settings["seed"]] for job in references]
         settings = {"runs": runs, "networks": networks, "randomisation": bool(randomised)}
+        settings["config"] = self._effective()
         files = ("anchors.csv", "relevance.csv", "skipped.csv")
         measured = ("metrics.json", "attributions.csv", "predictions.csv", "layers.csv")
         compressed = [need.job for job in evaluated for need in job.needs[2:]]
@@ -298,6 +300,13 @@ class Plan:
         return {"tasks": tasks, "seed": self.seeds[0], "code": assets}
 
     # -- what jobs share -----------------------------------------------------------------------
+
+    def _effective(self) -> dict[str, Any]:
+        """The configuration without what has no part in it, and what is of this machine alone."""
+        config = {name: part for name, part in self.config.items() if name not in _OF_THE_MACHINE}
+        for name, chosen in (("task_settings", "tasks"), ("grids", "methods")):
+            config[name] = {key: config[name][key] for key in config[chosen]}
+        return config
 
     def _shares(self, task: Mapping[str, Any], method: str) -> list[list[str]]:
         return run_table.chunks(list(self.points[method]), task["points_per_job"])
