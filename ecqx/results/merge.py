@@ -45,8 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     merged.write(options.into)
     results = collected.read(options.into)
-    for table in tables.make_all(results):
-        table.write(options.into / "tables")
+    tables.write_all(results, options.into / "tables")
     text = page.render_folder(options.into)
     (options.into / "page.html").write_text(text, encoding="utf-8")
     runs = merged.tables["runs"]

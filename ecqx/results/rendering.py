@@ -1,4 +1,4 @@
-"""One content, two forms: a document of tables as Markdown, and as LaTeX in the booktabs style.
+"""What a table says, and its form as Markdown; as LaTeX see :mod:`ecqx.results.latex`.
 
 Cells are plain text as a reader sees it (``98.41 ± 0.84``, ``–`` for nothing); each form writes it
 in its own way.
@@ -20,26 +20,8 @@ from ecqx.results.statistics import CONFIDENCE, Interval
 EMPTY = "–"
 UNDEFINED = "n/a"
 ENOUGH_SEEDS = 3
-_FIT = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
-_ROWS_PER_FLOAT = 42  # what fits on a page in \scriptsize with its caption
 # ~ twice in a name would strike it through, _ twice make it bold
 _MARKDOWN_SPECIAL = re.compile(r"[|~*<`]|_(?=_)|(?<=_)_")
-_MINUS = re.compile(r"(?<![\w~.])-(?=\d)")
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "–": "--",
-    "≥": r"$\geq$",
-    "|": r"$|$",
-    "<": r"$<$",
-    ">": r"$>$",
-    "ε": r"$\varepsilon$",
-    "α": r"$\alpha$",
-    "β": r"$\beta$",
-} | {character: "\\" + character for character in "&%$#_{}"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +36,8 @@ class Section:
     names : int, how many leading columns hold names and are set to the left; numbers are set to the
         right.
     breaks : set of int, rows before which a new group begins.
+    whole : list of lists of str, the rows with the cells that ``rows`` leaves blank because they
+        say what the row above says; empty where none does.
     """
 
     title: str
@@ -61,6 +45,7 @@ class Section:
     rows: list[list[str]]
     names: int
     breaks: frozenset[int] = frozenset()
+    whole: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -98,7 +83,7 @@ def section(
             breaks.add(len(written))
         written.append([""] * same + row[same:])
         previous = row
-    return Section(title, headers, written, names, frozenset(breaks))
+    return Section(title, headers, written, names, frozenset(breaks), rows)
 
 
 def by_task(
@@ -237,67 +222,3 @@ def to_markdown(document: Document) -> str:
         ]
         parts += [f"## {section.title}", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
-
-
-def to_latex(document: Document) -> str:
-    r"""The document as LaTeX: a ``table*`` per section, tall ones continued in a further one.
-
-    The note is the caption of the first; the others refer to it. The including document needs
-    ``\usepackage{booktabs, graphicx}`` and UTF-8 input (the default since 2018). Tables that are
-    wider than the page are shrunk to it.
-    """
-    parts = ["% needs \\usepackage{booktabs, graphicx}"]
-    first = None
-    for section in document.sections:
-        for start in range(0, len(section.rows), _ROWS_PER_FLOAT) or [0]:
-            label = f"tab:{_slug(document.name)}-{_slug(section.title)}"
-            label += f"-{start // _ROWS_PER_FLOAT + 1}" if start else ""
-            title = section.title + (" (continued)" if start else "")
-            caption = _escape(f"{document.title}: {title}.")
-            if first is None:
-                first = label
-                caption += " " + _escape(document.note)
-            else:
-                caption += rf" As Table~\ref{{{first}}}."
-            parts.append(_float(section, start, caption, label))
-    if not document.sections:
-        parts.append("% " + document.note)
-    return "\n\n".join(parts) + "\n"
-
-
-def _float(section: Section, start: int, caption: str, label: str) -> str:
-    body = []
-    for place, row in enumerate(section.rows[start : start + _ROWS_PER_FLOAT], start):
-        if place in section.breaks and place > start:
-            body.append(r"\addlinespace[2pt]")
-        body.append(" & ".join(map(_escape, row)) + r" \\")
-    alignment = "l" * section.names + "r" * (len(section.headers) - section.names)
-    return "\n".join(
-        [
-            r"\begin{table*}",
-            r"\centering",
-            rf"\caption{{{caption}}}",
-            rf"\label{{{label}}}",
-            r"\scriptsize",
-            r"\setlength{\tabcolsep}{3pt}",
-            _FIT,
-            rf"\begin{{tabular}}{{{alignment}}}",
-            r"\toprule",
-            " & ".join(map(_escape, section.headers)) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\end{table*}",
-        ]
-    )
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _escape(text: str) -> str:
-    """``text`` with the characters that LaTeX reads as commands made literal."""
-    pieces = _MINUS.split(text)
-    return "$-$".join("".join(_SPECIAL.get(c, c) for c in piece) for piece in pieces)

@@ -12,6 +12,7 @@ rule make_tables:
     output:
         csv=[str(PLAN.places.tables / f"{name}.csv") for name in TABLE_NAMES + CONTROLS],
         tex=[str(PLAN.places.tables / f"{name}.tex") for name in TABLE_NAMES],
+        appendix=str(PLAN.places.tables / "appendix.tex"),
         md=[
             captioned(str(PLAN.places.tables / f"{name}.md"), name, "Tables")
             for name in TABLE_NAMES

@@ -10,9 +10,9 @@ def main(snakemake) -> None:
     places = places_of(snakemake)
     require_tables(places, tell)
     folder = places.tables
-    missing, made = [], []
-    for table in tables.make_all(collected.read(places.results)):
-        made += table.write(folder)
+    missing = []
+    found, made = tables.write_all(collected.read(places.results), folder)
+    for table in found:
         if table.missing:
             missing.append(table.name)
             print(f"{table.name}: nothing to show, {table.missing}")

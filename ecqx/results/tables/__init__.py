@@ -1,5 +1,7 @@
 """Tables of a benchmark: each as data, Markdown and LaTeX, all made of the collected results.
 
+The LaTeX of a table fits a column and has few rows; ``appendix.tex`` has all rows of all tables.
+
 A table has a name and a title in :data:`ecqx.results.keys.TABLES`, and two functions here: one
 makes a DataFrame of the collected results, the other says it for readers.
 """
@@ -12,11 +14,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ecqx.results import keys, rendering
+from ecqx.results import keys, latex, rendering
 from ecqx.results.collected import Collected, Unavailable
 from ecqx.results.tables import (
     ablation,
     agreement,
+    briefs,
     chosen,
     closeness,
     comparisons,
@@ -35,6 +38,8 @@ from ecqx.results.tables import (
     sanity,
     tuning,
 )
+
+APPENDIX = "appendix.tex"
 
 
 class Table(NamedTuple):
@@ -70,13 +75,17 @@ TABLES = {
 
 
 class Made(NamedTuple):
-    """One table in its three forms; ``missing`` says why there is nothing in it, or is empty."""
+    """One table in its three forms, and what it says.
+
+    ``missing`` says why there is nothing in it, or is empty.
+    """
 
     name: str
     data: pd.DataFrame
     markdown: str
     latex: str
     missing: str
+    document: rendering.Document
 
     def write(self, folder: Path) -> list[Path]:
         """Write the three forms to a folder; their paths."""
@@ -99,6 +108,15 @@ def make_all(collected: Collected) -> Iterator[Made]:
         except Unavailable as reason:
             table, missing = pd.DataFrame({"missing": [str(reason)]}), str(reason)
             document = rendering.Document(name, title, f"Not available: {missing}.")
-        yield Made(
-            name, table, rendering.to_markdown(document), rendering.to_latex(document), missing
-        )
+        column = latex.to_column(document, briefs.brief(name))
+        yield Made(name, table, rendering.to_markdown(document), column, missing, document)
+
+
+def write_all(collected: Collected, folder: Path) -> tuple[list[Made], list[Path]]:
+    """Write every table, and ``appendix.tex`` of all, to a folder; the tables and the files."""
+    made = list(make_all(collected))
+    paths = [path for table in made for path in table.write(folder)]
+    appendix = folder / APPENDIX
+    text = latex.to_appendix(table.document for table in made)
+    appendix.write_text(text, encoding="utf-8")
+    return made, [*paths, appendix]

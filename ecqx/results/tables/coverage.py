@@ -38,22 +38,14 @@ def build(collected: Collected) -> pd.DataFrame:
 
 
 def document(table: pd.DataFrame) -> rendering.Document:
-    """One section: a row per method, a column per task."""
-    tasks = keys.tasks_of(table)
-    headers = ["Method", *(style.task_label(*task) for task in tasks)]
-    rows = []
-    for method in dict.fromkeys(table["method"]):
-        own = table[table["method"] == method]
-        cells = [_cell(keys.of_task(own, task).iloc[0]) for task in tasks]
-        rows.append([method_label(method), *cells])
-    title = keys.TABLES["coverage"]
-    sections = [rendering.section("Methods and tasks", headers, rows, names=1)]
-    return rendering.Document("coverage", title, NOTE, sections)
+    """A section per task: a row per method."""
+    sections = rendering.by_task(table, ["Method", "Points × seeds"], _cells, names=1)
+    return rendering.Document("coverage", keys.TABLES["coverage"], NOTE, sections)
 
 
-def _cell(row: pd.Series) -> str:
-    if not row["runs"]:
-        return MISSING
+def _cells(row: dict) -> list[str]:
     text = f"{row['points']} × {row['seeds']}"
     whole = row["points"] * row["seeds"]
-    return text if row["runs"] == whole else f"{text} ({row['runs']} of {whole})"
+    if row["runs"] < whole:
+        text += f" ({row['runs']} of {whole})"
+    return [method_label(row["method"]), text if row["runs"] else MISSING]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecqx.results import rendering, statistics
+from ecqx.results import latex, rendering, statistics
 from ecqx.results.collected import Collected, Unavailable
 from ecqx.results.keys import METHOD_COLUMNS
 from ecqx.results.tables import (
@@ -623,7 +623,7 @@ def test_without_failures_the_table_says_so():
     table = failures.build(Collected(two_fronts()))
     assert table.empty and "reason" in table
     assert failures.NO_FAILURES in rendering.to_markdown(failures.document(table))
-    assert failures.NO_FAILURES in rendering.to_latex(failures.document(table))
+    assert failures.NO_FAILURES in latex.to_appendix([failures.document(table)])
 
 
 def test_failed_runs_are_counted_beside_diverged_and_skipped_ones():

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib import cbook
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 from ecqx.evaluation.explainers import EXPLAINERS
-from ecqx.results import keys, metrics, rendering, style, tables
+from ecqx.results import keys, latex, metrics, rendering, style, tables
 from ecqx.results.collected import Collected
 from ecqx.results.tables import chosen
 
+COLUMN = 240.0  # points, of a page of two columns
 ROOT = Path(__file__).parents[3]
 HEAD = r"""\documentclass[twocolumn]{article}
 \usepackage{booktabs, graphicx}
@@ -28,8 +32,8 @@ def markdown(table):
     return rendering.to_markdown(chosen.summary_document(table))
 
 
-def latex(table):
-    return rendering.to_latex(chosen.summary_document(table))
+def appendix(table):
+    return latex.to_appendix([chosen.summary_document(table)])
 
 
 def hand_made():
@@ -108,7 +112,7 @@ def test_a_method_with_nothing_but_diverged_runs_stays_in_the_table(build_runs):
     assert own["points"].tolist() == ["none"] * 3
     assert own["diverged"].tolist() == [12] * 3
     assert "12 of 12" in markdown(table)
-    assert "12 of 12" in latex(table)
+    assert "12 of 12" in appendix(table)
 
 
 def test_skipped_runs_are_counted(build_runs):
@@ -142,7 +146,7 @@ def test_markdown_has_every_row_and_number(runs):
 
 
 def test_latex_is_booktabs_and_escaped(runs):
-    text = latex(summarised(runs))
+    text = appendix(summarised(runs))
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 3
     body = re.sub(r"\\[A-Za-z]+(\[[^]]*\])?", "", text.replace("Table~", "Table "))
     for label in re.findall(r"\\label{([^}]*)}", text):
@@ -265,12 +269,63 @@ def test_measures_tell_how_many_seeds_have_a_value():
 def test_tall_tables_are_continued():
     rows = [[f"row {i}", str(i)] for i in range(100)]
     section = rendering.Section("many", ("Name", "Value"), rows, names=1)
-    text = rendering.to_latex(rendering.Document("tall", "Tall", "Note.", [section]))
+    text = latex.to_appendix([rendering.Document("tall", "Tall", "Note.", [section])])
     assert text.count(r"\begin{table*}") == 3 and text.count("(continued)") == 2
-    assert text.count("Note.") == 1 and text.count(r"\ref{tab:tall-many}") == 2
+    assert text.count("Note.") == 1
     assert len(set(re.findall(r"\\label{([^}]*)}", text))) == 3
     for i in range(100):
         assert text.count(f"row {i} & {i} ") == 1
+
+
+def set_in(text, size):
+    """Points that a text takes in Computer Modern, of which matplotlib has one size."""
+    plain = re.sub(r"\\(text\w+|multicolumn\{\d+\}\{l\})|[\\{}$]", "", text.replace("pm", "±"))
+    if not plain.strip():
+        return 0.0
+    font = FontProperties(fname=cbook._get_data_path("fonts/ttf/cmr10.ttf"), size=size)
+    width = TextPath((0, 0), plain, prop=font).get_extents().width
+    return width * (1.14 if size < 8 else 1)  # the letters of small sizes are wider
+
+
+def test_a_table_for_a_column_fits_it_with_a_caption_of_three_lines(made):
+    for table in made.values():
+        (caption,) = re.findall(r"\\caption{(.*)}\n", table.latex) or [""]
+        # a word that does not fit leaves the rest of its line empty
+        assert set_in(f"Table 10: {caption}", 10) < 3 * 0.93 * COLUMN, table.name
+        rows = [line[:-2] for line in table.latex.splitlines() if line.endswith(r"\\")]
+        assert len(rows) <= 34, table.name  # names of sections and headers included
+        cells = [row.split(" & ") for row in rows if not row.startswith(r"\multicolumn")]
+        count = max(map(len, cells), default=0)
+        widths = [max(set_in(row[k], 7) for row in cells if k < len(row)) for k in range(count)]
+        assert sum(widths) + 6 * count < 1.15 * COLUMN, table.name  # what is wider is shrunk
+
+
+def test_a_table_for_a_column_has_the_rows_that_its_caption_names(made):
+    summary = made["summary"]
+    rows = [line.split(" & ") for line in summary.latex.splitlines() if line.endswith(r"\\")]
+    ecq = next(row for row in rows if row[0] == "ECQ")
+    chosen_here = summary.data[
+        (summary.data["method"] == "ecq") & (summary.data["criterion"] == "within_1_point")
+    ].iloc[0]
+    assert ecq[-1].startswith(f"{chosen_here['compression_ratio_geomean']:.1f} (")
+    everything_else = latex.to_appendix([summary.document])
+    assert everything_else.count(r"\begin{table*}") == 3 and r"\begin{table}" in summary.latex
+
+
+def test_each_section_gives_as_many_of_its_first_rows():
+    sections = [
+        rendering.section(
+            title, ("Kind", "Name", "Value"), [["a", f"{title}{i}", "1"] for i in range(30)], 2, 1
+        )
+        for title in ("x", "y")
+    ]
+    document = rendering.Document("long", "Long", "Note.", sections)
+    brief = latex.Brief("Odd ones.", ("Name", "Value"), lambda row: row["Name"][-1] in "13579")
+    text = latex.to_column(document, brief)
+    assert re.findall(r"([xy]\d+) & 1", text) == [
+        f"{title}{i}" for title in "xy" for i in range(1, 25, 2)
+    ]
+    assert "Note." not in text and text.count("Value") == 1
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
@@ -280,7 +335,9 @@ def test_latex_compiles(made, tmp_path):
     names += [["50 % & #1 $x$ {a} \\b a^b c~d < > | -1 ± × – ≥", "odd"]]
     section = rendering.Section("names", ("Name", "Kind"), names, names=2)
     documents = [table.latex for table in made.values()]
-    documents.append(rendering.to_latex(rendering.Document("names", "Names", "All.", [section])))
+    documents.append(latex.to_appendix(table.document for table in made.values()))
+    document = rendering.Document("names", "Names", "All.", [section])
+    documents.append(latex.to_column(document, latex.Brief("Names")))
     document = HEAD + "\n\\clearpage\n".join(documents) + r"\end{document}"
     (tmp_path / "t.tex").write_text(document, encoding="utf-8")
     done = subprocess.run(
