@@ -48,7 +48,7 @@ class Brief:
     where : callable, header -> cell of a row, to whether the row is shown; by default all.
     sections : callable, title of a section -> whether it is shown; by default all.
     turned : str, optional; the header of a column whose cells become the headers, of as many rows
-        as fit, those with the fewest undefined values; the other columns of numbers become the rows.
+        as fit, those with the fewest undefined values; the other columns become the rows.
     """
 
     caption: str
