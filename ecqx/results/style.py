@@ -135,11 +135,11 @@ _KNOWN = {
 _SPARE_COLORS = ("#000000", "#8a8a8a", "#7a7a00", "#5a3fc0", "#ff8fa3", "#00b3b3", "#6b4423")
 _SPARE_MARKERS = ("H", (4, 1, 45), WIDE_DIAMOND, (3, 1, 180))
 _SPARE_SIZES = (5.0, 4.4, 3.8)
-# Parts of names of data sets and models that are not words.
+# Names of data sets and models, and parts of such names, that are not words.
 _SPELLINGS = {
-    "cifar10": "CIFAR-10", "cnn": "CNN", "gsc": "GSC", "imagenet": "ImageNet", "mlp": "MLP",
-    "pascal": "Pascal", "resnet18": "ResNet18", "resnet20": "ResNet20", "vgg": "VGG",
-    "vgg16": "VGG16", "voc": "VOC",
+    "cifar10": "CIFAR-10", "cnn": "CNN", "ds_cnn": "DS-CNN", "gsc": "GSC", "imagenet": "ImageNet",
+    "mlp": "MLP", "pascal": "Pascal", "resnet8": "ResNet8", "resnet18": "ResNet18",
+    "resnet20": "ResNet20", "vgg": "VGG", "vgg16": "VGG16", "voc": "VOC",
 }  # fmt: skip
 
 
@@ -170,7 +170,8 @@ def task_label(dataset: str, model: str) -> str:
 
 
 def _spelled(name: str) -> str:
-    return " ".join(_SPELLINGS.get(part, part) for part in name.split("_"))
+    parts = [name] if name in _SPELLINGS else name.split("_")
+    return " ".join(_SPELLINGS.get(part, part) for part in parts)
 
 
 def method_order(methods: Iterable[str]) -> list[str]:

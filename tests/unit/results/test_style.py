@@ -134,6 +134,7 @@ def test_names():
     assert style.label("my_new_metric") == "my new metric"
     assert style.task_label("cluttered_digits", "small_vgg") == "cluttered digits / small VGG"
     assert style.task_label("cifar10_subset", "resnet20") == "CIFAR-10 subset / ResNet20"
+    assert style.task_label("spoken_keywords", "ds_cnn") == "spoken keywords / DS-CNN"
     assert style.dataset_label("my_own_data") == "my own data"
     variant = style.method_styles(["my_method, own_source", "ecqx, own_source"])
     assert [look.label for look in variant.values()] == [

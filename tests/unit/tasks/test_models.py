@@ -12,6 +12,7 @@ from ecqx.tasks import models
 TASKS = defaultdict(
     lambda: ((3, 32, 32), 10),
     mlp_gsc=((1, 15, 49), 12),
+    ds_cnn=((1, 15, 49), 12),
     small_vgg=((1, 32, 32), 10),
     residual_cnn=((1, 8, 8), 10),
 )
@@ -133,6 +134,10 @@ def test_small_vgg_refuses_sides_that_it_cannot_halve():
 @pytest.mark.parametrize(
     ("name", "n_classes", "parameters", "layers"),
     [
+        # MLPerf Tiny's code: 24,908, with 9 * 64 biases and 9 * 2 * 64 statistics of batch norms
+        ("ds_cnn", 12, 24_908 - 9 * 3 * 64, 10),
+        # 78,666 there, with a bias and two statistics for each of 240 channels with batch norm
+        ("resnet8", 10, 78_666 - 3 * 240, 7 + 2 + 1),
         # 0.27 M in the paper; 1.2 k of them are of batch norm
         ("resnet20", 10, 269_722, 20),
         # 13 convolutions of 14.71 M weights, batch norm for 4,224 channels, one dense layer
@@ -174,6 +179,28 @@ def test_resnet20_has_three_stages_of_three_blocks():
             module.register_forward_hook(lambda *call: shapes.append(tuple(call[2].shape[1:])))
     model(torch.zeros(1, 3, 32, 32))
     assert shapes == 3 * [(16, 32, 32)] + 3 * [(32, 16, 16)] + 3 * [(64, 8, 8)]
+
+
+def test_ds_cnn_halves_both_sides_once_and_mixes_channels_apart_from_positions():
+    model = models.get("ds_cnn").build(*TASKS["ds_cnn"]).eval()
+    convolutions = [module for module in model if isinstance(module, nn.Conv2d)]
+    assert [conv.kernel_size for conv in convolutions] == [(4, 10), *4 * [(3, 3), (1, 1)]]
+    assert [conv.groups for conv in convolutions] == [1, *4 * [64, 1]]
+    shapes = []
+    for convolution in convolutions:
+        convolution.register_forward_hook(lambda *call: shapes.append(tuple(call[2].shape[1:])))
+    model(torch.zeros(1, 1, 15, 49))
+    assert shapes == 9 * [(64, 8, 25)]
+
+
+def test_resnet8_has_a_block_in_each_of_three_stages():
+    model = models.get("resnet8").build(*TASKS["resnet8"])
+    shapes = []
+    for module in model.modules():
+        if isinstance(module, Sum):
+            module.register_forward_hook(lambda *call: shapes.append(tuple(call[2].shape[1:])))
+    model(torch.zeros(1, 3, 32, 32))
+    assert shapes == [(16, 32, 32), (32, 16, 16), (64, 8, 8)]
 
 
 def test_networks_for_large_images_refuse_what_they_cannot_halve():

@@ -1,0 +1,54 @@
+"""ResNet8 for 32x32 images, as in MLPerf Tiny [banbury2021mlperf]; after [he2016resnet].
+
+A stem and three blocks of 16, 32 and 64 channels. Shortcuts that change the shape are a 1x1
+convolution with a bias and without batch norm. The other convolutions have no bias, which the batch
+norm behind each would take away.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from zennit.layer import Sum
+
+_STAGES = (16, 32, 64)
+
+
+class Block(nn.Module):
+    """ReLU(shortcut(x) + F(x)), F two 3x3 convolutions with batch norm."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        stride = 1 if channels == out_channels else 2
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, out_channels, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.shortcut = (
+            nn.Identity() if stride == 1 else nn.Conv2d(channels, out_channels, 1, stride=stride)
+        )
+        # a module of its own, so that relevance can be shared between the two branches
+        self.sum = Sum(dim=-1)
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.sum(torch.stack([self.shortcut(x), self.branch(x)], dim=-1)))
+
+
+def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+    """Untrained network; logits of shape (n, n_classes)."""
+    channels = _STAGES[0]
+    layers: list[nn.Module] = [
+        nn.Conv2d(input_shape[0], channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+    ]
+    for out_channels in _STAGES:
+        layers.append(Block(channels, out_channels))
+        channels = out_channels
+    return nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, n_classes)
+    )
