@@ -3,9 +3,9 @@
 ``explainers`` computes attribution maps, ``consistency`` compares them with those of the
 full-precision network, ``localisation`` compares them with ground-truth masks, ``complexity`` looks
 at each alone, ``evaluate`` applies all four to one network, on the pairs that ``subset`` draws.
-``agreement`` compares predictions, ``layers`` measures the relevance of weights, ``randomisation``
-checks that explainers depend on what the network has learned, ``random_logit`` that they depend on
-the class.
+``agreement`` compares predictions, ``calibration`` confidence with accuracy, ``layers`` measures
+the relevance of weights, ``randomisation`` checks that explainers depend on what the network has
+learned, ``random_logit`` that they depend on the class.
 
 Explainers and metrics register themselves through a decorator, with name, label, unit, direction
 and source: in ``explainers.EXPLAINERS``, ``consistency.METRICS``, ``localisation.LOCALISATIONS``

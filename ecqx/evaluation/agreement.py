@@ -83,7 +83,7 @@ def scorable(logits: Tensor, y: Tensor) -> Tensor:
 def class_rows(
     logits: Tensor, reference_logits: Tensor, y: Tensor, classes: Sequence[str]
 ) -> list[dict]:
-    """How well every class is recognised, by the network and by full precision.
+    """How well every class is recognised, by the network and by full precision, and how alike.
 
     Parameters
     ----------
@@ -94,17 +94,22 @@ def class_rows(
     Returns
     -------
     list[dict]
-        Keys: class (name), n (samples that have the class), accuracy, accuracy_fp32, f1, f1_fp32.
-        Accuracy is the share of the class's samples that are classified as such (its recall), f1
-        is None; of multi-label data accuracy is the class's average precision, and F1 that at the
-        threshold 0. NaN for a class without samples.
+        Keys: class (name), n (samples that have the class), accuracy, accuracy_fp32, agreement, f1,
+        f1_fp32. Accuracy is the share of the class's samples that are classified as such (its
+        recall), f1 is None; of multi-label data accuracy is the class's average precision, and F1
+        that at the threshold 0. Agreement is the share of the class's samples of which both
+        networks decide the same, right or wrong; of multi-label data, the same about this class.
+        NaN for a class without samples.
     """
     multilabel = y.ndim == 2
+    own, reference = (decisions(part, multilabel) for part in (logits, reference_logits))
+    alike = own == reference
     networks = {"": scorable(logits, y), "_fp32": scorable(reference_logits, y)}
     if multilabel:
         measured = {f"accuracy{of}": average_precision(part, y) for of, part in networks.items()}
         measured |= {f"f1{of}": f1(part, y) for of, part in networks.items()}
         counts = y.sum(dim=0)
+        measured["agreement"] = (alike & y).sum(dim=0).double() / counts
     else:
         counts = y.bincount(minlength=len(classes))
         measured = {
@@ -112,7 +117,8 @@ def class_rows(
             / counts
             for of, part in networks.items()
         }
-    columns = ("accuracy", "accuracy_fp32", "f1", "f1_fp32")
+        measured["agreement"] = y[alike].bincount(minlength=len(classes)).double() / counts
+    columns = ("accuracy", "accuracy_fp32", "agreement", "f1", "f1_fp32")
     return [
         {"class": name, "n": int(counts[c])}
         | {key: measured[key][c].item() if key in measured else None for key in columns}

@@ -28,6 +28,7 @@ _AXES = (
     ("accuracy", "Accuracy [%]", 100.0, False, 1),
     ("accuracy_change", "Accuracy minus full precision [points]", 100.0, False, 1),
     ("flips", "Changed predictions [%]", 100.0, False, -1),
+    ("calibration_error", "Calibration error [points]", 100.0, False, -1),
     ("entropy_bytes", "Entropy bound [kB]", 1e-3, True, -1),
     ("train_s", "Time of compression [s]", 1.0, True, -1),
     ("peak_memory_bytes", "Peak memory of compression [MB]", 1e-6, True, -1),

@@ -28,7 +28,7 @@ import pandas as pd
 from ecqx.results import files, statistics
 
 SAME, DIFFERENT, UNREADABLE = 0, 1, 2
-QUANTITIES = ("accuracy", "size_bytes", "sparsity", "flips")
+QUANTITIES = ("accuracy", "size_bytes", "sparsity", "flips", "calibration_error")
 _FULL_PRECISION = "full_precision"
 _MEASURE = [*statistics.POINT, "explainer", "metric", "subset", "signed"]
 _NOISE = 1e-12  # relative difference that another order of additions makes

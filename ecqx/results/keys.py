@@ -64,6 +64,7 @@ TABLES = {
     "metric_agreement": "Agreement of the metrics",
     "complexity": "Complexity of maps",
     "agreement": "Agreement of predictions",
+    "classes": "Accuracy by class",
     "sanity": "Sanity checks of explainers",
     "published": "Published and measured",
     "failures": "Runs without a result",

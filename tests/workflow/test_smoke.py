@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -20,8 +21,10 @@ from pipeline.jobs import rows
 from pipeline.planning import run_table
 
 import ecqx
+from ecqx.evaluation.calibration import calibration_error
 from ecqx.results import provenance
 from ecqx.tasks import data
+from ecqx.tasks.scores import accuracy_score
 from tests.workflow.conftest import SMOKE, job_counts
 
 pytestmark = pytest.mark.slow
@@ -144,6 +147,10 @@ def test_extra_tables_agree_with_the_runs(smoke_run):
     # neither asked for, nor anything to tell
     assert found["randomisation"] == found["skipped"] == []
     keys = ("dataset", "model", "method", "point", "seed")
+    labels = data.load(smoke_run.results / "data/digits/data.pt").test.y
+
+    def folder_of(run):
+        return f"{RUNS}/{run['method']}/{run['point']}/seed~{run['seed']}"
 
     def of(table, run):
         return [row for row in found[table] if all(row[key] == run[key] for key in keys)]
@@ -166,6 +173,11 @@ def test_extra_tables_agree_with_the_runs(smoke_run):
         # two networks cannot differ in accuracy by more than they differ in predictions
         gap = abs(float(run["accuracy"]) - float(run["accuracy_fp32"]))
         assert gap <= float(run["flips"]) + 1e-9
+        alike = sum(int(row["n"]) * float(row["agreement"]) for row in classes)
+        assert alike / total == pytest.approx(1 - float(run["flips"]))
+        logits = torch.from_numpy(np.load(smoke_run.results / folder_of(run) / "logits.npy"))
+        assert accuracy_score(logits, labels) == pytest.approx(float(run["accuracy"]))
+        assert calibration_error(logits, labels) == float(run["calibration_error"])
     names = list(dict.fromkeys(row["tensor"] for row in of("layers", runs[0])))
     seeds = smoke_config(smoke_run)["seeds"]
     assert [row["tensor"] for row in found["relevance"][::10]] == names * len(seeds)

@@ -11,7 +11,7 @@ from pipeline.jobs.computing import prepare
 from pipeline.jobs.job import inputs_of, leave_receipt, open_log, places_of
 
 TABLES = ("attributions", "predictions", "layers")
-FILES = ("metrics.json", "maps.npz", *(f"{name}.csv" for name in TABLES))
+FILES = ("metrics.json", "maps.npz", "logits.npy", *(f"{name}.csv" for name in TABLES))
 # Which point of a job was finished: a receipt of its own, beside what was made.
 RECEIPT = "evaluated.json"
 
@@ -38,6 +38,7 @@ def main(snakemake) -> None:
 
     def begin():
         """What all points of a process share; torch is imported in there."""
+        import numpy as np
         from pipeline.jobs.measuring import measure, undefined
 
         from ecqx.evaluation.reference import load_reference, save_maps
@@ -51,7 +52,7 @@ def main(snakemake) -> None:
         def work(point: dict, lost: str | None) -> None:
             folder = folder_of(point)
             model = models.network(settings["model"], dataset.input_shape, len(dataset.classes))
-            known, found = undefined(model, reference), None
+            known, found = undefined(model, dataset, reference), None
             artefact = (folder / "model.nnc").read_bytes()
             if artefact and lost is None:
                 try:
@@ -64,7 +65,9 @@ def main(snakemake) -> None:
                     lost = " ".join(f"{type(error).__name__}: {error}".split())
             if lost is not None:
                 known |= {"status": "failed", "reason": f"evaluation: {lost}"}
-            metrics, tables, maps = found or ({}, {}, {})
+            # of a run without a network, the logits of no sample
+            nothing = {}, {}, {}, reference.logits[:0]
+            metrics, tables, maps, logits = found or nothing
             text = json.dumps(known | metrics, indent=1) + "\n"
             (folder / "metrics.json").write_text(text, encoding="utf-8")
             run = task | {"method": settings["method"], "point": point["name"],
@@ -73,6 +76,7 @@ def main(snakemake) -> None:
                 table = [run | row for row in tables.get(name, [])]
                 rows.write(name, folder / f"{name}.csv", table)
             save_maps(folder / "maps.npz", maps)
+            np.save(folder / "logits.npy", logits.numpy())
             made = [folder / name for name in FILES]
             receipt = receipts.made(point["recipe"], inputs_at(point), made, places.results)
             receipts.write(folder / RECEIPT, receipt)

@@ -1,8 +1,7 @@
-"""How far predictions agree with full precision: changed predictions, and the class hit hardest."""
+"""How far predictions agree with full precision: flips, calibration, and the class hit hardest."""
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from ecqx.results import rendering, statistics
@@ -12,11 +11,12 @@ from ecqx.results.rendering import method_label
 _PREDICTION_COLUMNS = [*statistics.RUN, "class", "n", "accuracy", "accuracy_fp32"]
 NOTE = (
     "Flips: share of test samples whose prediction differs from full precision's; two networks of "
-    "equal accuracy can differ in many. Hardest hit class: the class whose accuracy (recall; with "
-    "several labels per sample, average precision) falls furthest against full precision of the "
-    "same seed, in the mean over seeds; its n is the test samples of that class in one seed. The "
-    "hardest hit of many classes lies below the mean change even if all fall alike. Diverged: not "
-    "in the means. "
+    "equal accuracy can differ in many. Calibration error: mean distance between confidence and "
+    "accuracy, over 15 bins of confidence; its change against full precision of the same seed, "
+    "less is better. Hardest hit class: the class whose accuracy (recall; with several labels per "
+    "sample, average precision) falls furthest against full precision of the same seed, in the "
+    "mean over seeds; its n is the test samples of that class in one seed. The hardest hit of many "
+    "classes lies below the mean change even if all fall alike. Diverged: not in the means. "
 )
 
 
@@ -26,10 +26,11 @@ def build(collected: Collected) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dataset, model, method, point; accuracy_change and flips as ``_mean``, ``_half_width`` and
-        ``_n``; worst_class, worst_class_samples (fewest of any seed), worst_class_change as
-        ``_mean``, ``_half_width`` and ``_n``; runs, diverged, skipped, failed; seeds (of the
-        task). What was not collected is missing.
+        dataset, model, method, point; accuracy_change, flips, calibration_error and
+        calibration_change as ``_mean``, ``_half_width`` and ``_n``; worst_class,
+        worst_class_samples (fewest of any seed), worst_class_change as ``_mean``, ``_half_width``
+        and ``_n``; runs, diverged, skipped, failed; seeds (of the task). What was not collected is
+        missing.
 
     Raises
     ------
@@ -42,17 +43,25 @@ def build(collected: Collected) -> pd.DataFrame:
     kept = [*statistics.POINT, "accuracy_change_mean", "accuracy_change_half_width",
             "accuracy_change_n", *statistics.COUNTED]  # fmt: skip
     table = table[kept]
-    ok = runs["status"] == "ok"
-    flips = runs["flips"].astype(float) if "flips" in runs.columns else np.nan
-    flipped = runs.assign(flips=flips).assign(flips=lambda frame: frame["flips"].where(ok))
-    flipped = statistics.aggregate(flipped, statistics.POINT, ["flips"])
-    table = table.merge(flipped, on=statistics.POINT, validate="one_to_one")
+    measured = _measured(runs)
+    own = statistics.aggregate(
+        runs[statistics.RUN].join(measured), statistics.POINT, list(measured.columns)
+    )
+    table = table.merge(own, on=statistics.POINT, validate="one_to_one")
     worst = _worst_classes(predictions)
     table = table.merge(worst, on=statistics.POINT, how="left", validate="one_to_one")
     table["seeds"] = collected.seeds_of(table)
     order = {point: place for place, point in enumerate(runs["point"].unique())}
     table["place"] = table["point"].map(order)
     return collected.in_order(table, "method", "place").drop(columns="place")
+
+
+def _measured(runs: pd.DataFrame) -> pd.DataFrame:
+    """Flips and calibration of each run that has a network; NaN where they were not collected."""
+    names = ["flips", "calibration_error", "calibration_error_fp32"]
+    values = runs.reindex(columns=names).astype(float).where(runs["status"] == "ok")
+    change = values["calibration_error"] - values.pop("calibration_error_fp32")
+    return values.assign(calibration_change=change)
 
 
 def _worst_classes(predictions: pd.DataFrame | None) -> pd.DataFrame:
@@ -76,6 +85,7 @@ def _worst_classes(predictions: pd.DataFrame | None) -> pd.DataFrame:
 def document(table: pd.DataFrame) -> rendering.Document:
     """A section per task: a row per operating point."""
     headers = ["Method", "Operating point", "Accuracy change [points]", "Flips [%]",
+               "Calibration error [points]", "Calibration change [points]",
                "Hardest hit class", "Its change [points]", "Its n", "Diverged"]  # fmt: skip
     sections = rendering.by_task(table, headers, _cells, names=2, repeated=1)
     return rendering.document("agreement", table, NOTE, sections)
@@ -92,6 +102,8 @@ def _cells(row: dict) -> list[str]:
         row["point"],
         measure("accuracy_change", True),
         measure("flips", False),
+        measure("calibration_error", False),
+        measure("calibration_change", True),
         row["worst_class"] if known else rendering.EMPTY,
         measure("worst_class_change", True) if known else rendering.EMPTY,
         f"{row['worst_class_samples']:g}" if known else rendering.EMPTY,

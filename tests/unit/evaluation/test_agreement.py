@@ -95,6 +95,34 @@ def test_rows_of_many_labels_are_scikit_learns_average_precision_and_f1():
     assert mean == pytest.approx(mean_average_precision(logits, y))
 
 
+def test_agreement_of_a_class_is_that_of_its_samples():
+    logits, other, single, many = draw()
+    own, reference = (decisions(part, multilabel=False) for part in (logits, other))
+    rows = class_rows(logits, other, single, CLASSES)
+    for c, row in enumerate(rows):
+        alike = [a == b for a, b, y in zip(own, reference, single, strict=True) if y == c]
+        assert 0 < row["agreement"] < 1
+        assert row["agreement"] == pytest.approx(np.mean(alike))
+    # weighted with their counts they give what is no flip
+    total = sum(row["n"] * row["agreement"] for row in rows) / len(single)
+    assert total == pytest.approx(1 - flips(logits, other, multilabel=False))
+    for c, row in enumerate(class_rows(logits, other, many, CLASSES)):
+        alike = [
+            (a > 0) == (b > 0)
+            for a, b, y in zip(logits[:, c], other[:, c], many[:, c], strict=True)
+            if y
+        ]
+        assert row["agreement"] == pytest.approx(np.mean(alike))
+
+
+def test_a_network_that_decides_nothing_agrees_on_nothing():
+    logits, _, single, many = draw()
+    broken = torch.full_like(logits, math.nan)
+    for y in (single, many):
+        assert {row["agreement"] for row in class_rows(broken, logits, y, CLASSES)} == {0}
+        assert {row["agreement"] for row in class_rows(logits, 3 * logits, y, CLASSES)} == {1}
+
+
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_a_class_without_samples_has_no_accuracy(multilabel):
     logits, other, single, many = draw()

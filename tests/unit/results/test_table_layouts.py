@@ -13,6 +13,7 @@ from ecqx.results.tables import (
     ablation,
     agreement,
     chosen,
+    classes,
     closeness,
     comparisons,
     complexity,
@@ -499,6 +500,55 @@ def test_agreement_names_the_class_hit_hardest():
     assert other["flips_n"] == 1 and other["diverged"] == 1
     text = rendering.to_markdown(agreement.document(table))
     assert "30.00 ± n/a [1 of 2]" in text and "1 of 2" in text
+
+
+def test_agreement_compares_calibration_with_that_of_full_precision():
+    rows = [
+        run("ecq", "lam~0", seed, 0.85, 100, flips=0.1, calibration_error=0.05 + 0.02 * seed,
+            calibration_error_fp32=0.02)
+        for seed in (0, 1)
+    ]  # fmt: skip
+    lost = {"flips": NAN, "calibration_error": NAN, "calibration_error_fp32": 0.5}
+    table = agreement.build(Collected(frame([*rows, gone("ecq", "lam~0", 2) | lost])))
+    (row,) = table.to_dict("records")
+    assert row["calibration_error_mean"] == pytest.approx(0.06)
+    assert row["calibration_change_mean"] == pytest.approx(0.04)
+    assert row["calibration_change_half_width"] == pytest.approx(T_2 * 0.01)
+    assert row["calibration_change_n"] == 2
+    (section,) = agreement.document(table).sections
+    cells = dict(zip(section.headers, section.rows[0], strict=True))
+    assert cells["Calibration error [points]"].startswith("6.00 ± ")
+    # results from before it was measured
+    older = agreement.build(Collected(frame(rows).drop(columns="calibration_error")))
+    assert older["calibration_error_mean"].isna().all() and older["flips_n"].tolist() == [2]
+
+
+def test_classes_are_means_over_points_and_compared_with_each_other():
+    runs = [run("ecq", f"lam~{lam}", seed, 0.8, 100) for seed in (0, 1) for lam in (0, 1)]
+    predictions = [
+        {key: row[key] for key in statistics.RUN}
+        | {"class": name, "n": count - row["seed"], "accuracy_fp32": 0.9,
+           "accuracy": 0.9 - drop * (1 + int(row["point"][-1])) - 0.02 * row["seed"],
+           "agreement": 1 - drop}
+        for row in runs for name, drop, count in ((9, 0.1, 40), (7, 0.0, 30))
+    ]  # fmt: skip
+    table = classes.build(Collected(frame(runs), predictions=frame(predictions)))
+    assert table["class"].tolist() == [9, 7]  # as they came
+    hit, spared = table.to_dict("records")
+    assert (hit["n"], spared["n"]) == (39, 29)
+    assert hit["change_mean"] == pytest.approx(-0.16)
+    assert hit["change_half_width"] == pytest.approx(T_2 * 0.01)
+    assert (hit["beyond_mean"], spared["beyond_mean"]) == pytest.approx((-0.075, 0.075))
+    assert hit["beyond_half_width"] == pytest.approx(0, abs=1e-12)
+    assert (hit["agreement_mean"], spared["agreement_mean"]) == pytest.approx((0.9, 1.0))
+    (section,) = classes.document(table).sections
+    assert section.rows[0][:3] == ["ECQ", "9", "39"] and section.rows[1][:2] == ["", "7"]
+    older = classes.build(
+        Collected(frame(runs), predictions=frame(predictions).drop(columns="agreement"))
+    )
+    assert older["agreement_n"].tolist() == [0, 0] and older["change_n"].tolist() == [2, 2]
+    with pytest.raises(Unavailable, match="predictions per class were not collected"):
+        classes.build(Collected(frame(runs)))
 
 
 def test_sanity_shows_first_half_and_all():

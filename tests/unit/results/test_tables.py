@@ -163,10 +163,17 @@ def everything(runs, attributions):
     """All tables, of results that have all there is."""
     flips = 0.5 * (runs["accuracy_fp32"] - runs["accuracy"]).clip(lower=0)
     costs = runs["size_fp32_bytes"] + 1000.0 * runs["seed"]
-    runs = runs.assign(flips=flips, peak_memory_bytes=costs)
+    runs = runs.assign(
+        flips=flips, peak_memory_bytes=costs, calibration_error=0.1, calibration_error_fp32=0.05
+    )
     predictions = [
         {key: run[key] for key in ("dataset", "model", "method", "point", "seed", "accuracy_fp32")}
-        | {"class": name, "n": 50 + run["seed"], "accuracy": run["accuracy"] - drop}
+        | {
+            "class": name,
+            "n": 50 + run["seed"],
+            "accuracy": run["accuracy"] - drop,
+            "agreement": 0.9,
+        }
         for run in runs[runs["status"] == "ok"].to_dict("records")
         for name, drop in (("seven_&_eight", 0.02), ("nine", 0.0))
     ]
@@ -227,6 +234,7 @@ def test_what_cannot_be_made_says_why(runs):
         "metric_agreement",
         "complexity",
         "agreement",
+        "classes",
         "sanity",
     }
     assert missing == expected

@@ -7,6 +7,7 @@ import torch
 from ecqx.compression.artefact import bitstream, size
 from ecqx.compression.contract import quantizable
 from ecqx.evaluation.agreement import class_rows
+from ecqx.evaluation.calibration import calibration_error
 from ecqx.evaluation.evaluate import accuracy, evaluate_network
 from ecqx.evaluation.reference import Reference
 from ecqx.tasks.data import Dataset
@@ -20,12 +21,12 @@ def measure(
     dataset: Dataset,
     reference: Reference,
     settings: dict,
-) -> tuple[dict, dict[str, list[dict]], dict]:
+) -> tuple[dict, dict[str, list[dict]], dict, torch.Tensor]:
     """What is measured on the network that an artefact decodes to.
 
     Returns
     -------
-    metrics.json, rows of the tables, and the maps that galleries show
+    metrics.json, rows of the tables, the maps that galleries show, and the logits of the test split
     """
     _, score = objective(dataset)
     state = bitstream.decode(artefact)
@@ -36,9 +37,11 @@ def measure(
     evaluated = evaluate_network(
         model, dataset.test, reference, settings["explainers"], score, measures
     )
+    logits, labels = evaluated["logits"], dataset.test.y
     metrics = {
         "accuracy": evaluated["accuracy"],
         "flips": evaluated["flips"],
+        "calibration_error": calibration_error(logits, labels),
         "size_bytes": len(artefact),
         **{f"bytes_{part}": count for part, count in bitstream.parts(artefact).items()},
         "compression_ratio": size.full_precision_bytes(model) / len(artefact),
@@ -46,24 +49,26 @@ def measure(
         "entropy_bytes": size.entropy_bytes(weights),
         "accuracy_validation": accuracy(model, dataset.validation, score),
     }
-    logits = (evaluated["logits"], reference.logits)
     tables = {
         "attributions": evaluated["rows"],
-        "predictions": class_rows(*logits, dataset.test.y, dataset.classes),
+        "predictions": class_rows(logits, reference.logits, labels, dataset.classes),
         "layers": size.layer_rows(weights),
     }
     shown = settings["gallery_samples"]
-    return metrics, tables, {name: part[:shown] for name, part in evaluated["maps"].items()}
+    maps = {name: part[:shown] for name, part in evaluated["maps"].items()}
+    return metrics, tables, maps, logits
 
 
-def undefined(model: torch.nn.Module, reference: Reference) -> dict:
+def undefined(model: torch.nn.Module, dataset: Dataset, reference: Reference) -> dict:
     """metrics.json of a run without a network: what is known of full precision alone."""
     nothing = (
-        "accuracy", "accuracy_validation", "flips", "size_bytes", "compression_ratio", "sparsity",
-        "entropy_bytes", *(f"bytes_{part}" for part in bitstream.PARTS),
+        "accuracy", "accuracy_validation", "flips", "calibration_error", "size_bytes",
+        "compression_ratio", "sparsity", "entropy_bytes",
+        *(f"bytes_{part}" for part in bitstream.PARTS),
     )  # fmt: skip
     return dict.fromkeys(nothing) | {
         "accuracy_fp32": reference.accuracy,
         "accuracy_validation_fp32": reference.accuracy_validation,
+        "calibration_error_fp32": calibration_error(reference.logits, dataset.test.y),
         "size_fp32_bytes": size.full_precision_bytes(model),
     }

@@ -27,6 +27,8 @@ RUN_COLUMNS = (
     "train_s",
     "peak_memory_bytes",
     "flips",
+    "calibration_error",
+    "calibration_error_fp32",
     "accuracy_validation",
     "accuracy_validation_fp32",
     "epoch",
@@ -54,7 +56,7 @@ COLUMNS = {
         "n",
         "degenerate",
     ),
-    "predictions": (*RUN, "class", "n", "accuracy", "accuracy_fp32", "f1", "f1_fp32"),
+    "predictions": (*RUN, "class", "n", "accuracy", "accuracy_fp32", "agreement", "f1", "f1_fp32"),
     "layers": (*RUN, "tensor", "position", "weights", "sparsity", "entropy_bits"),
     "relevance": (
         "dataset",
