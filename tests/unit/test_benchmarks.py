@@ -8,7 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
+
+from benchmarks import meta_evaluation
+from ecqx.compression.artefact import bitstream
+from ecqx.compression.contract import Quantized, quantizable
+from ecqx.evaluation.evaluate import make_reference
+from ecqx.evaluation.reference import save_reference
+from ecqx.results.metrics import complexity, measured
+from ecqx.tasks import data, models
+from ecqx.tasks.scores import accuracy_score
+from tests.unit.device_cases import made_up
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,3 +91,50 @@ def test_variance_writes_its_runs_and_prints_a_table(tmp_path):
         within = statistics.mean(statistics.variance(own) for own in networks)
         spread = float(line.split(" | ")[6])
         assert spread == pytest.approx((between + within / 2) ** 0.5, abs=1e-4)
+
+
+def test_meta_evaluation_writes_its_rows_and_prints_a_table(tmp_path, monkeypatch, capsys):
+    """Two networks, one of them next to full precision."""
+    dataset, task = made_up("cluttered_digits"), "cluttered_digits/small_vgg"
+    torch.manual_seed(0)
+    model = models.network("small_vgg", dataset.input_shape, len(dataset.classes))
+    full_precision = tmp_path / "pretrained" / task / "seed~0"
+    for folder in (tmp_path / "data/cluttered_digits", full_precision, tmp_path / "tables"):
+        folder.mkdir(parents=True)
+    data.save(dataset, tmp_path / "data/cluttered_digits/data.pt")
+    pairs, names = (torch.arange(3), dataset.test.y[:3]), ["gradient_x_input"]
+    splits = dataset.test, dataset.validation
+    reference = make_reference(model, *splits, *pairs, names, accuracy_score)
+    save_reference(full_precision / "reference.npz", reference)
+    weights = quantizable(model)
+    runs = [
+        dict.fromkeys(("dataset", "model", "method", "point", "seed"), "x") | {"status": "failed"}
+    ]
+    for point, step in (("fine", 1e-3), ("coarse", 0.2)):
+        tensors = {
+            name: Quantized((tensor / step).round().int(), step) if name in weights else tensor
+            for name, tensor in model.state_dict().items()
+        }
+        folder = tmp_path / "runs" / task / "m" / point / "seed~0"
+        folder.mkdir(parents=True)
+        (folder / "model.nnc").write_bytes(bitstream.encode(tensors, model))
+        runs.append(
+            {"dataset": "cluttered_digits", "model": "small_vgg", "method": "m", "point": point,
+             "seed": 0, "status": "ok"}
+        )  # fmt: skip
+    pd.DataFrame(runs).to_csv(tmp_path / "tables/runs.csv", index=False)
+    path = tmp_path / "meta.csv"
+    monkeypatch.setattr(sys, "argv", ["", str(tmp_path), str(path), "--perturbations", "2"])
+    meta_evaluation.main()
+    table = pd.read_csv(path)
+    scores = table[["score", *meta_evaluation.SCORES]]
+    assert len(table) == 2 * 2 * len(measured()) - 2 * 2 * len(complexity())
+    assert bool((scores.isna() | ((scores >= 0) & (scores <= 1))).all().all())
+    noisy = table[table["perturbed"] == "weights"].set_index(["metric", "signed"])
+    assert 0 < noisy["changed"].iloc[0] <= 1 and noisy["score"].notna().all()
+    # what orders alike is judged alike
+    columns = ["inter_resilience", "inter_reactivity"]
+    assert noisy.loc["cosine", columns].equals(noisy.loc["normalised_l2", columns])
+    printed = capsys.readouterr().out
+    assert "cluttered_digits/small_vgg/0: 2 networks" in printed
+    assert printed.count("| Pearson correlation") == 4
