@@ -1,6 +1,6 @@
 """Which metric of attributions to trust: its resilience to noise, its reactivity to adversaries.
 
-    python -m benchmarks.meta_evaluation RESULTS CSV [--perturbations 5]
+    python -m benchmarks.meta_evaluation RESULTS CSV [--perturbations 5] [--explainers NAME ...]
 
 RESULTS is the folder of a finished run, such as that of config/meta_evaluation.yaml. Its networks
 are decoded and explained again under noise as strong as in MetaQuantus [hedstrom2023metaquantus]:
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ from ecqx.compression.artefact import bitstream
 from ecqx.evaluation.agreement import decisions
 from ecqx.evaluation.consistency import METRICS
 from ecqx.evaluation.evaluate import explain_all
+from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.evaluation.localisation import LOCALISATIONS
 from ecqx.evaluation.maps import informative
 from ecqx.evaluation.meta_evaluation import (
@@ -80,15 +81,23 @@ class Family:
     ----------
     results : Path, the folder of the run.
     runs : DataFrame, rows of runs.csv, of one task and seed.
+    explainers : sequence of str; those that the reference has no maps of are left out.
+
+    Raises
+    ------
+    ValueError : the reference has no maps of any of them.
     """
 
-    def __init__(self, results: Path, runs: pd.DataFrame) -> None:
+    def __init__(self, results: Path, runs: pd.DataFrame, explainers: Sequence[str]) -> None:
         dataset, model, seed = runs.iloc[0][[*TASK, "seed"]]
         self.task = (dataset, model, int(seed))
         self.dataset: Dataset = data.load(results / "data" / dataset / "data.pt")
         folder = f"{dataset}/{model}"
         path = results / f"pretrained/{folder}/seed~{seed}/reference.npz"
         self.reference: Reference = load_reference(path)
+        self.explainers = [name for name in explainers if name in self.reference.maps]
+        if not self.explainers:
+            raise ValueError(f"{path} has no maps of {', '.join(explainers)}")
         index, target = self.reference.index, self.reference.target
         test = self.dataset.test
         self.x, self.mask = test.x[index], None
@@ -122,7 +131,7 @@ class Family:
         reference, values, decided = self.reference, [], []
         for network, x in pairs:
             maps = explain_all(
-                network, x, reference.target, reference.maps, background=reference.background
+                network, x, reference.target, self.explainers, background=reference.background
             )
             values.append(self._values(maps))
             own = decisions(predict(network, x), self.dataset.multilabel)
@@ -163,11 +172,11 @@ def scores(plain: Measured, slightly: Measured, entirely: Measured) -> Iterator[
         }  # fmt: skip
 
 
-def rows(results: Path, perturbations: int) -> Iterator[pd.DataFrame]:
+def rows(results: Path, perturbations: int, explainers: Sequence[str]) -> Iterator[pd.DataFrame]:
     """The rows of each task and seed, means over perturbations."""
     runs = files.read(results / "tables/runs.csv")
     for key, own in runs[runs["status"] == "ok"].groupby([*TASK, "seed"], sort=False):
-        family = Family(results, own)
+        family = Family(results, own, explainers)
         plain = family.measured()
         found = []
         for what, strengths in NOISE.items():
@@ -219,10 +228,16 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="folder of a finished run")
     parser.add_argument("csv", type=Path, help="file that receives the rows")
     parser.add_argument("--perturbations", type=int, default=5, help="of each kind and strength")
+    parser.add_argument(
+        "--explainers", nargs="+", choices=EXPLAINERS, default=list(EXPLAINERS),
+        help="of those of the run",
+    )  # fmt: skip
     options = parser.parse_args()
     limit_threads(1)
     make_deterministic()
-    table = pd.concat(rows(options.results, options.perturbations), ignore_index=True)
+    table = pd.concat(
+        rows(options.results, options.perturbations, options.explainers), ignore_index=True
+    )
     table.to_csv(options.csv, index=False)
     print(rendering.to_markdown(document(table)))
 
