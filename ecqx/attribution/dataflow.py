@@ -8,7 +8,7 @@ rules need all of it.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from torch import fx, nn
@@ -35,13 +35,13 @@ class Dataflow:
         see :mod:`ecqx.attribution.rewriting`.
     without_rule : tuple of str, operations that there is no such module for, each behind the
         module whose ``forward`` it is in.
-    graph : the forward pass in layers and these modules; None where it is in layers alone.
+    graph : the forward pass in layers and these modules; None of a single layer.
     """
 
     layers: tuple[str, ...]
     normalised: tuple[tuple[str, str], ...] = ()
     weights: tuple[str, ...] = ()
-    operations: dict[str, nn.Module] | None = None
+    operations: dict[str, nn.Module] = field(default_factory=dict)
     without_rule: tuple[str, ...] = ()
     graph: fx.Graph | None = None
 
@@ -69,7 +69,7 @@ class OperationsAsModules(AttributeCanonizer):
 
     def apply(self, root_module: nn.Module) -> list[AttributeCanonizer]:
         flow = dataflow(root_module)
-        if flow.graph is None:
+        if not flow.operations:
             return []
         instance = self.copy()
         attributes = {
@@ -150,7 +150,7 @@ def _traced(model: nn.Module) -> Dataflow:
         tuple(rewriter.used),
         rewriter.added,
         tuple(refused),
-        graph if rewriter.added or rewriter.used else None,
+        graph,
     )
 
 

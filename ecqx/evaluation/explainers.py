@@ -110,7 +110,7 @@ def _needs_sums_alone(model: nn.Module) -> str | None:
 
     others = {
         type(operation).__name__
-        for operation in (dataflow(model).operations or {}).values()
+        for operation in dataflow(model).operations.values()
         if isinstance(operation, WithOwnRule)
     }
     if others:
@@ -126,7 +126,7 @@ def _needs_rectified_map(model: nn.Module) -> str | None:
     reason = _needs_convolution(model) or _needs_rules_and_rectifiers(model)
     if reason is not None:
         return reason
-    modules = [*model.modules(), *(dataflow(model).operations or {}).values()]
+    modules = [*model.modules(), *dataflow(model).operations.values()]
     if not any(isinstance(module, nn.ReLU) for module in modules):
         return "the model has no rectifier"
     return None

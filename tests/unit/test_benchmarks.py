@@ -138,3 +138,17 @@ def test_meta_evaluation_writes_its_rows_and_prints_a_table(tmp_path, monkeypatc
     printed = capsys.readouterr().out
     assert "cluttered_digits/small_vgg/0: 2 networks" in printed
     assert printed.count("| Pearson correlation") == 4
+
+
+@pytest.mark.slow
+def test_networks_prints_a_line_for_each():
+    command = ["-m", "benchmarks.networks", "--networks", "mobilenet_v2", "--size", "32"]
+    done = subprocess.run(
+        [sys.executable, *command, "--method", "uniform_ptq"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    line = r"mobilenet_v2: CompressedModel\(uniform_ptq, .*; input \d+\.\d%, kept: "
+    assert len(done.stdout.splitlines()) == 1 and re.search(line, done.stdout)

@@ -56,7 +56,7 @@ def test_layers_are_known_in_the_order_in_which_they_run(shuffled):
     flow = dataflow(shuffled)
     assert flow.layers == ("first", "norm", "relus.0", "second", "relus.1", "pool", "head")
     assert flow.normalised == (("first", "norm"),)
-    assert flow.graph is None and flow.without_rule == ()
+    assert flow.operations == {} and flow.without_rule == ()
 
 
 def test_merging_leaves_the_output_as_it_was(shuffled):
