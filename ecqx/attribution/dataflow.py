@@ -46,19 +46,22 @@ class Dataflow:
     graph: fx.Graph | None = None
 
 
-_known: WeakKeyDictionary[nn.Module, Dataflow] = WeakKeyDictionary()
+_known: WeakKeyDictionary[nn.Module, tuple[list, Dataflow]] = WeakKeyDictionary()
 
 
 def dataflow(model: nn.Module) -> Dataflow:
-    """The forward pass of a network; traced once, then remembered as long as the network lives.
+    """The forward pass of a network; traced once, then remembered as long as its parts stay.
 
     Raises
     ------
     ValueError : it depends on the values or the shape of what it is given, and cannot be traced.
     """
-    if model not in _known:
-        _known[model] = _traced(model)
-    return _known[model]
+    if rewriting.PLACE in model._modules:  # it is running so at the moment
+        return _known[model][1]
+    parts = [(name, type(module)) for name, module in model.named_modules()]
+    if model not in _known or _known[model][0] != parts:
+        _known[model] = parts, _traced(model)
+    return _known[model][1]
 
 
 class OperationsAsModules(AttributeCanonizer):

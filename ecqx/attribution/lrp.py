@@ -41,6 +41,7 @@ _ROUTING = (
     torch.nn.Dropout,
     torch.nn.Dropout2d,
 )
+_SHOWN = 3  # names in a message
 _WITH_RULE = (torch.nn.Linear, ConvolutionStandard, Activation, AvgPool, BatchNorm, Sum)
 
 
@@ -59,8 +60,10 @@ def check_rules(model: torch.nn.Module) -> None:
         for name in flow.layers
         if (why := _missing(modules[name])) is not None
     ]
-    if missing or flow.without_rule:
-        raise ValueError(f"no LRP rule for: {', '.join([*missing, *flow.without_rule])}")
+    missing += flow.without_rule
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise ValueError(f"no LRP rule for: {', '.join(missing[:_SHOWN])}{more}")
 
 
 def _missing(module: torch.nn.Module) -> str | None:

@@ -68,7 +68,7 @@ def in_place(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
         return False
     name = node.target if isinstance(node.target, str) else node.target.__name__
     written = name in ("iadd", "isub", "imul", "itruediv", "imatmul")
-    return bool(node.kwargs.get("inplace")) or written or name.endswith("_")
+    return bool(node.kwargs.get("inplace")) or written or name.rstrip("_") + "_" == name
 
 
 @dataclass
@@ -260,6 +260,15 @@ class Rewriter:
         dim = dim if isinstance(dim, int) else tuple(dim)
         self._replace(node, operations.Mean(dim, keepdim), (_input(node),))
 
+    def _sum(self, node: fx.Node) -> None:
+        dim = _argument(node, 1, "dim")
+        plain = not _argument(node, 2, "keepdim", False) and node.kwargs.get("dtype") is None
+        if isinstance(dim, (int, tuple, list)) and plain:
+            dim = dim if isinstance(dim, int) else tuple(dim)
+            self._replace(node, Sum(dim), (_input(node),))
+        else:
+            self._refuse(node)
+
     def _adaptive_avg_pool2d(self, node: fx.Node) -> None:
         self._pool(node, nn.AdaptiveAvgPool2d)
 
@@ -278,6 +287,13 @@ class Rewriter:
             self._replace(node, kind(*more, **options), (_input(node),))
 
     # products of matrices
+
+    def _linear(self, node: fx.Node) -> None:
+        weight, bias = _argument(node, 1, "weight"), _argument(node, 2, "bias")
+        if any(each in self.active for each in (weight, bias)):
+            self._refuse(node)
+        else:
+            self._replace(node, operations.Dense(), (_input(node), weight, bias))
 
     def _matmul(self, node: fx.Node) -> None:
         operands = self._operands(node)

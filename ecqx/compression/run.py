@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ecqx.compression import budgeting
 from ecqx.compression.artefact import bitstream
@@ -176,7 +177,8 @@ def _compress(
     try:
         # Methods draw from rng; seeding the global generators as well keeps a method that forgets
         # from depending on which points ran before it in the same process.
-        with global_seed(generator("global", *seed_parts)):
+        # Matching differentiates twice, which fused attention cannot.
+        with global_seed(generator("global", *seed_parts)), sdpa_kernel(SDPBackend.MATH):
             compressed = method.compress(copy.deepcopy(model), task, rng, *penalties)
         if refining is not None and isinstance(compressed, Compressed):
             check_complete(compressed, model)

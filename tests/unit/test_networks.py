@@ -95,6 +95,13 @@ def test_compressed_decoded_and_explained(network):
     assert (EXPLAINERS["rap"].applies(decoded) is None) == rectified
 
 
+def test_attention_is_differentiated_twice_where_maps_are_matched():
+    torch.manual_seed(0)
+    x, y = patterns(16, 20)
+    result = ecqx.compress(vit(), (x, y), (x, y), method="wcam", epochs=1)
+    assert result.epoch == 1
+
+
 def test_accounts_of_relevance(network):
     name, model, x, y = network
     started, reached, kept = account(without_biases(model, x), x.double(), y)

@@ -212,6 +212,24 @@ def _weights(model):
     ]
 
 
+def test_a_network_whose_parts_are_replaced_is_traced_again():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    assert dataflow(model).layers == ("0", "1", "2")
+    model.append(nn.LayerNorm(4))
+    assert len(dataflow(model).operations) == 1
+    model[3] = nn.GroupNorm(2, 4)
+    with pytest.raises(ValueError, match=r"no LRP rule for: 3 \(GroupNorm\)"):
+        check_rules(model)
+
+
+def test_of_many_that_have_no_rule_some_are_named():
+    model = nn.Sequential(*(nn.GroupNorm(2, 4) for _ in range(5)))
+    listed = ", ".join(f"{i} (GroupNorm)" for i in range(3))
+    with pytest.raises(ValueError) as caught:
+        check_rules(model)
+    assert str(caught.value) == f"no LRP rule for: {listed} and 2 more"
+
+
 def test_a_network_is_not_kept_alive():
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     dataflow(model)
