@@ -15,6 +15,7 @@ _CALLS = {
     "compress": "compression.api",
     "decode": "compression.api",
     "load": "compression.api",
+    "architecture": "compression.api",
     "load_result": "access",
 }
 

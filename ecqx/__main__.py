@@ -99,6 +99,7 @@ def _compress(options: argparse.Namespace) -> int:
     import torch
 
     from ecqx.compression import methods
+    from ecqx.compression.architecture import network_of
     from ecqx.compression.artefact import bitstream, size
     from ecqx.compression.loading import load_method
     from ecqx.compression.run import compress_point
@@ -122,13 +123,15 @@ def _compress(options: argparse.Namespace) -> int:
     names = dataset.name, name, path.stem if of_file else options.method
     budget = Budget(options.epochs, options.learning_rate, options.batch_size)
     order = derive_seed("order", *names[:2], options.seed)
-    task = Task.from_dataset(dataset, name, budget, order).to(device)
+    task = Task.from_dataset(dataset, name, budget, order, build).to(device)
     model = plain(trained.model).to(device)
     outcome = compress_point(method, parameters, model, task, ("compress", *names, options.seed))
     if outcome.status != "ok":
         raise RuntimeError(f"{options.method} {outcome.status}: {outcome.reason}")
     artefact = outcome.artefact
-    decoded = bitstream.load(plain(model), bitstream.decode(artefact))
+    architecture = bitstream.architecture(artefact)
+    decoded = network_of(architecture, plain(model), task)
+    bitstream.load(decoded, bitstream.decode(artefact))
     before, after = (
         float(task.score(predict(network, task.validation.x), task.validation.y))
         for network in (model, decoded)
@@ -141,6 +144,7 @@ def _compress(options: argparse.Namespace) -> int:
         "seed": options.seed,
         "budget": vars(budget),
         "epoch": outcome.epoch,
+        "architecture": architecture,
         "score_validation": after,
         "score_validation_fp32": before,
         "size_bytes": len(artefact),
@@ -184,6 +188,7 @@ def _info(options: argparse.Namespace) -> int:
     found = {
         "file": str(options.artefact),
         **_recorded(options.artefact, content),
+        "architecture": bitstream.architecture(content),
         "bytes": len(content),
         "checksum": f"{bitstream.checksum(content):08x}",
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -196,8 +201,8 @@ def _info(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found, indent=1))
         return 0
-    for key in ("file", "method", "params", "bytes", "checksum", "sha256"):
-        print(f"{key:<10} {found[key]}")
+    for key in ("file", "method", "params", "architecture", "bytes", "checksum", "sha256"):
+        print(f"{key:<12} {found[key]}")
     print()
     for name, count in found["parts"].items():
         print(f"{name:<10} {count:>12,} bytes {count / len(content):>7.1%}")

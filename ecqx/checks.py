@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from ecqx.compression import budgeting
+from ecqx.compression.architecture import network_of
 from ecqx.compression.artefact import bitstream, codec
 from ecqx.compression.contract import (
     ROLES,
@@ -32,9 +33,10 @@ from ecqx.compression.contract import (
 )
 from ecqx.compression.distillation import check_distillable
 from ecqx.compression.loading import load_method
-from ecqx.compression.run import check_complete, check_reason
+from ecqx.compression.run import check_architecture, check_complete, check_reason
 from ecqx.seeding import generator
 from ecqx.tasks.data import Split
+from ecqx.tasks.scaling import scaled
 from ecqx.tasks.task import Budget, Task, predict
 
 
@@ -114,10 +116,11 @@ def check_result(method: Method, model: torch.nn.Module, task: Task) -> None:
     result = _compress(method, model, task)
     _require(isinstance(result, Compressed), f"returned {type(result).__name__}, not Compressed")
     try:
-        check_complete(result, model)
-    except TypeError as error:
+        network = _network_of(result, model, task)
+        check_complete(result, network)
+    except (TypeError, ValueError) as error:
         raise ContractError(str(error)) from error
-    for name in quantizable(model):
+    for name in quantizable(network):
         entry = result.tensors[name]
         _require(
             isinstance(entry, (Quantized, CodecQuantized)),
@@ -137,8 +140,9 @@ def check_result(method: Method, model: torch.nn.Module, task: Task) -> None:
 def check_decodes(method: Method, model: torch.nn.Module, task: Task) -> None:
     """The bitstream decodes to exactly the weights, and to a network that predicts."""
     result = _compress(method, model, task)
+    network = _network_of(result, model, task)
     try:
-        decoded = bitstream.decode(bitstream.encode(result.tensors, model))
+        decoded = bitstream.decode(_encoded(result, network))
     except ValueError as error:
         raise ContractError(f"does not fit into a bitstream: {error}") from error
     for name, entry in result.tensors.items():
@@ -146,7 +150,7 @@ def check_decodes(method: Method, model: torch.nn.Module, task: Task) -> None:
             step = codec.step_of(codec.nearest_qp(entry.step))
             expected = Quantized(entry.codes, step).dequantize()
             _require(torch.equal(decoded[name], expected), f"{name} decodes to other weights")
-    rebuilt = bitstream.load(copy.deepcopy(model), decoded)
+    rebuilt = bitstream.load(copy.deepcopy(network), decoded)
     logits = predict(rebuilt, task.validation.x)
     _require(bool(logits.isfinite().all()), "the decoded network's outputs are not finite")
 
@@ -186,7 +190,8 @@ def check_reproducible(method: Method, model: torch.nn.Module, task: Task) -> No
     streams = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        streams.append(bitstream.encode(_compress(method, model, task).tensors, model))
+        result = _compress(method, model, task)
+        streams.append(_encoded(result, _network_of(result, model, task)))
     _require(streams[0] == streams[1], "two runs with the same rng give different bitstreams")
 
 
@@ -205,6 +210,14 @@ def check_budget(method: Method, model: torch.nn.Module, task: Task) -> None:
         (result.epoch is None) == (passes == 0) and (result.epoch or 0) <= epochs,
         f"epoch is {result.epoch} after {passes} passes",
     )
+
+
+def _network_of(result: Compressed, model: torch.nn.Module, task: Task) -> torch.nn.Module:
+    return network_of(check_architecture(result.architecture), model, task)
+
+
+def _encoded(result: Compressed, network: torch.nn.Module) -> bytes:
+    return bitstream.encode(result.tensors, network, architecture=result.architecture)
 
 
 class _CountingTask(Task):
@@ -258,20 +271,27 @@ def example() -> tuple[torch.nn.Module, Task]:
             x[i, 0, 2 * label + 1] += 1.0
         return Split(x, y)
 
-    task = Task("example/cnn", split(96), split(48), 3, Budget(2, 1e-3, 32))
+    task = Task("example/cnn", split(96), split(48), 3, Budget(2, 1e-3, 32), build=_example_network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = torch.nn.Sequential(
-            torch.nn.Conv2d(1, 6, 3, padding=1, bias=False),
-            torch.nn.BatchNorm2d(6),
-            torch.nn.ReLU(),
-            torch.nn.Conv2d(6, 8, 3, padding=1),
-            torch.nn.ReLU(),
-            torch.nn.AdaptiveAvgPool2d(2),
-            torch.nn.Flatten(),
-            torch.nn.Linear(32, 3),
-        )
+        model = _example_network(task.input_shape, task.n_classes)
     return model, task
+
+
+def _example_network(
+    input_shape: tuple[int, int, int], n_classes: int, width: float = 1.0
+) -> torch.nn.Module:
+    first, second = scaled((6, 8), width)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(input_shape[0], first, 3, padding=1, bias=False),
+        torch.nn.BatchNorm2d(first),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(first, second, 3, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(4 * second, n_classes),
+    )
 
 
 def check_method(method: Method, model: torch.nn.Module, task: Task) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ecqx.compression import methods
+from ecqx.compression.architecture import network_of
 from ecqx.compression.artefact import bitstream, size
 from ecqx.compression.contract import Method, quantizable
 from ecqx.compression.loading import load_method
@@ -77,6 +78,7 @@ def compress(
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     score: Callable[[Tensor, Tensor], float] | None = None,
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    build: Callable[..., torch.nn.Module] | None = None,
     **options: Any,
 ) -> CompressedModel:
     """Compress a trained network; the network itself stays as it is.
@@ -100,6 +102,9 @@ def compress(
         default cross entropy and accuracy; with several labels binary cross entropy and mean
         average precision.
     augment : random variations of a batch, drawn from the generator alone
+    build : (input_shape, n_classes, **architecture) -> network, untrained, for methods that make a
+        network of another architecture: ``distil`` calls it with a ``width``, by which it is to
+        multiply numbers of channels and units
     **options : hyper-parameters of the method, of ECQx for example ``levels``, ``lam``, ``p``,
         ``relevance``, see :class:`ecqx.compression.methods.ecqx.ECQx`; ``bits=b`` stands for 2^b
         levels
@@ -148,6 +153,7 @@ def compress(
         loss=loss or usual[0],
         score=score or usual[1],
         order_seed=derive_seed("order", seed),
+        build=build,
     )
     task = task.to(device_of(model, splits[0].x.device))
     outcome = compress_point(method_class, options, model, task, ("compress", seed))
@@ -155,13 +161,14 @@ def compress(
         raise ValueError(outcome.reason)
     if outcome.status != "ok":
         raise RuntimeError(f"compression {outcome.status}: {outcome.reason}")
-    decoded = load(outcome.artefact, model)
+    network = network_of(architecture(outcome.artefact), model, task)
+    decoded = load(outcome.artefact, network)
     return CompressedModel(
         model=decoded,
         artefact=outcome.artefact,
         method=name,
         params=outcome.params,
-        compression_ratio=size.full_precision_bytes(decoded) / len(outcome.artefact),
+        compression_ratio=size.full_precision_bytes(plain(model)) / len(outcome.artefact),
         sparsity=size.sparsity(quantizable(decoded)),
         history=outcome.history,
         epoch=outcome.epoch,
@@ -187,13 +194,34 @@ def decode(artefact: bytes | str | Path) -> dict[str, Tensor]:
         raise ValueError(f"{where}{error}") from error
 
 
+def architecture(artefact: bytes | str | Path) -> dict[str, Any]:
+    """What the function that builds the network of an artefact takes, such as ``width``.
+
+    Empty where it is the network that was compressed.
+
+    Parameters
+    ----------
+    artefact : as for :func:`decode`
+
+    Raises
+    ------
+    ValueError, OSError : as :func:`decode`
+    """
+    content, where = read(artefact)
+    try:
+        return bitstream.architecture(content)
+    except ValueError as error:
+        raise ValueError(f"{where}{error}") from error
+
+
 def load(artefact: bytes | str | Path, network: torch.nn.Module) -> torch.nn.Module:
     """A copy of a network with the weights of an artefact, in evaluation mode.
 
     Parameters
     ----------
     artefact : as for :func:`decode`
-    network : of the architecture that was compressed; its own weights do not matter
+    network : of the architecture that was compressed, or that :func:`architecture` names; its own
+        weights do not matter
 
     Raises
     ------

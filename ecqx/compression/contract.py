@@ -71,18 +71,21 @@ class Compressed:
 
     Attributes
     ----------
-    tensors : for every key of the model's ``state_dict`` either a :class:`Quantized`, a
+    tensors : for every key of the network's ``state_dict`` either a :class:`Quantized`, a
         :class:`CodecQuantized`, or the tensor itself where it stays as it is.
     history : one dict per epoch of training (empty without training). Of the last one,
         ``validation_score``, ``sparsity`` and ``entropy_bytes`` are reported beside the chosen
         epoch's, if it has them.
     epoch : the epoch (from 1) that validation chose; 0 if it preferred what a method that does not
         train had made to each epoch of refinement; None without training.
+    architecture : where the network is another than the model: what ``task.build`` takes for it,
+        by name; int, float, str or bool. The bitstream has it, and decoders rebuild the network.
     """
 
     tensors: dict[str, Tensor | Quantized | CodecQuantized]
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
     epoch: int | None = None
+    architecture: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -137,8 +140,9 @@ class Method(Protocol):
 
         Returns
         -------
-        Compressed : every tensor of the model's state dict, each parameter of two or more
-            dimensions (:func:`quantizable`) quantized, in memory of its own
+        Compressed : every tensor of the state dict of the model, or of the network of another
+            architecture that ``task.build`` makes; each parameter of two or more dimensions
+            (:func:`quantizable`) quantized; in memory of its own
 
         Raises
         ------

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ecqx.compression import budgeting
+from ecqx.compression.architecture import network_of
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.contract import (
     CodecQuantized,
@@ -180,9 +181,11 @@ def _compress(
         # Matching differentiates twice, which fused attention cannot.
         with global_seed(generator("global", *seed_parts)), sdpa_kernel(SDPBackend.MATH):
             compressed = method.compress(copy.deepcopy(model), task, rng, *penalties)
+        architecture = getattr(compressed, "architecture", {})
+        network = network_of(check_architecture(architecture), model, task)
         if refining is not None and isinstance(compressed, Compressed):
-            check_complete(compressed, model)
-            compressed = refine_scales(compressed, model, refining, task.budget.epochs + 1)
+            check_complete(compressed, network)
+            compressed = refine_scales(compressed, network, refining, task.budget.epochs + 1)
         history = getattr(compressed, "history", [])
     except Diverged as error:
         diverged, history = str(error) or "no reason given", error.history
@@ -191,7 +194,7 @@ def _compress(
     _check_history(history)
     progress.history = history
     if not diverged:
-        check_complete(compressed, model)
+        check_complete(compressed, network)
         for name, value in overrides.items():
             if compressed.epoch is None:
                 raise ValueError(
@@ -201,8 +204,8 @@ def _compress(
         diverged = _not_finite(compressed)
     if diverged:
         return Outcome("diverged", diverged, b"", progress.params, history, None, *progress.spent)
-    artefact = bitstream.encode(compressed.tensors, model)
-    _check_decoded(compressed, artefact, model, task)
+    artefact = bitstream.encode(compressed.tensors, network, architecture=compressed.architecture)
+    _check_decoded(compressed, artefact, network, task)
     return Outcome("ok", "", artefact, progress.params, history, compressed.epoch, *progress.spent)
 
 
@@ -281,6 +284,19 @@ def check_reason(reason: Any) -> None:
     """``TypeError`` unless what ``skip`` returned is None or says why."""
     if reason is not None and not (isinstance(reason, str) and reason.strip()):
         raise TypeError(f"skip returned {reason!r}, expected None or the reason as text")
+
+
+def check_architecture(architecture: Any) -> dict[str, Any]:
+    """``TypeError`` unless the arguments of an architecture are named, and plain values."""
+    if not isinstance(architecture, dict) or not all(
+        isinstance(name, str) and isinstance(value, int | float | str)
+        for name, value in architecture.items()
+    ):
+        raise TypeError(
+            f"Compressed.architecture is {architecture!r}, expected a dict of int, float, str or "
+            "bool by name"
+        )
+    return architecture
 
 
 def check_complete(compressed: Any, model: torch.nn.Module) -> None:

@@ -91,6 +91,9 @@ class Task:
     device : torch.device, where the model is trained; :meth:`batches` yields tensors there.
     order_seed : int, of the order of the data, their augmentation, and what layers such as dropout
         draw: the same for all methods that are compared, so that they train on the same minibatches
+    build : callable (input_shape, n_classes, **architecture) -> nn.Module, optional; an untrained
+        network of the model, see :mod:`ecqx.tasks.models`. What else it takes, such as ``width``,
+        is its architecture.
     """
 
     name: str
@@ -103,10 +106,16 @@ class Task:
     score: Score = accuracy_score
     device: torch.device = torch.device("cpu")
     order_seed: int = 0
+    build: Callable[..., nn.Module] | None = None
 
     @classmethod
     def from_dataset(
-        cls, dataset: Dataset, model_name: str, budget: Budget, order_seed: int
+        cls,
+        dataset: Dataset,
+        model_name: str,
+        budget: Budget,
+        order_seed: int,
+        build: Callable[..., nn.Module] | None = None,
     ) -> Task:
         """The task of training ``model_name`` on ``dataset``.
 
@@ -128,6 +137,7 @@ class Task:
             loss=loss,
             score=score,
             order_seed=order_seed,
+            build=build,
         )
 
     def to(self, device: torch.device | str) -> Task:

@@ -44,7 +44,8 @@ def main(snakemake) -> None:
         budget = Budget(**settings["budget"])
         # Order and augmentation of the data know nothing of the method: all train on the same.
         order = derive_seed("order", settings["dataset"], settings["model"], settings["seed"])
-        task = Task.from_dataset(dataset, settings["model"], budget, order).to(device)
+        build = models.get(settings["model"]).build
+        task = Task.from_dataset(dataset, settings["model"], budget, order, build).to(device)
         model = models.network(settings["model"], task.input_shape, task.n_classes)
         path = places.pretrained(settings["dataset"], settings["model"], settings["seed"])
         model.load_state_dict(torch.load(path / "model.pt", weights_only=True))

@@ -1,5 +1,6 @@
 """Evaluate the decoded networks of several operating points of one method."""
 
+import functools
 import json
 import traceback
 from pathlib import Path
@@ -51,14 +52,17 @@ def main(snakemake) -> None:
 
         def work(point: dict, lost: str | None) -> None:
             folder = folder_of(point)
-            model = models.network(settings["model"], dataset.input_shape, len(dataset.classes))
-            known, found = undefined(model, dataset, reference), None
+            build = functools.partial(
+                models.network, settings["model"], dataset.input_shape, len(dataset.classes)
+            )
+            known, found = undefined(build(), dataset, reference), None
             artefact = (folder / "model.nnc").read_bytes()
             if artefact and lost is None:
                 try:
                     found = measure(
-                        artefact, model, device, dataset, reference, settings["evaluation"]
-                    )
+                        artefact, build, known["size_fp32_bytes"], device, dataset, reference,
+                        settings["evaluation"],
+                    )  # fmt: skip
                 # whatever an explainer or a metric raises: one run less, not the table of all
                 except Exception as error:
                     traceback.print_exc()

@@ -13,6 +13,7 @@ import contextlib
 import struct
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +43,7 @@ def encode(
     model: torch.nn.Module,
     *,
     vector_qp: int = VECTOR_QP,
+    architecture: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Bitstream of a compressed network.
 
@@ -51,6 +53,8 @@ def encode(
     model : the network whose state they are; its layers say what belongs together, its own values
         are not looked at
     vector_qp : of the step of scales, shifts and biases
+    architecture : optional; what the function that builds the network took, by name; int, float,
+        str or bool
 
     Raises
     ------
@@ -80,7 +84,8 @@ def encode(
         values = np.concatenate([np.zeros(0, np.int32), *parts])
         if values.size:
             arrays.append((name, codec.Levels(values, vector_qp)))
-    end = np.frombuffer(_table(written, b"".join(exact)) + bytes(4), np.float32)
+    table = _table(written, b"".join(exact), architecture or {})
+    end = np.frombuffer(table + bytes(4), np.float32)
     unsigned = codec.encode([*arrays, (TABLE, end)])[:-4]
     return unsigned + struct.pack("<I", zlib.crc32(unsigned))
 
@@ -98,7 +103,7 @@ def decode(bitstream: bytes) -> dict[str, Tensor]:
     check(bitstream)
     try:
         arrays = codec.decode(bitstream)
-        entries, exact = _read_table(arrays[TABLE].tobytes())
+        entries, exact, _ = _read_table(arrays[TABLE].tobytes())
     except Exception as error:
         raise ValueError(f"not a decodable bitstream ({len(bitstream)} bytes): {error}") from error
     state: dict[str, Tensor] = {}
@@ -182,10 +187,24 @@ def load(model: torch.nn.Module, state: Mapping[str, Tensor]) -> torch.nn.Module
 
 def weights(bitstream: bytes) -> list[str]:
     """Names of the tensors that are arrays of their own: the quantized weights, in order."""
+    entries, _, _ = _table_of(bitstream)
+    return [entry.name for entry in entries if entry.kind == layout.WEIGHT]
+
+
+def architecture(bitstream: bytes) -> dict[str, Any]:
+    """What the function that builds the network takes for it; empty for the model's own.
+
+    Raises
+    ------
+    ValueError : bytes that are not a complete and undamaged bitstream of this kind.
+    """
+    return _table_of(bitstream)[2]
+
+
+def _table_of(bitstream: bytes) -> tuple[list[Entry], bytes, dict[str, Any]]:
     check(bitstream)
     table = codec.units(bitstream)[-1]
-    entries, _ = _read_table(bitstream[table.payload : table.end])
-    return [entry.name for entry in entries if entry.kind == layout.WEIGHT]
+    return _read_table(bitstream[table.payload : table.end])
 
 
 def parts(bitstream: bytes) -> dict[str, int]:
@@ -285,28 +304,28 @@ def _bytes(tensor: Tensor) -> bytes:
     return flat.view(torch.uint8).numpy().tobytes()
 
 
-def _table(entries: list[Entry], exact: bytes) -> bytes:
+def _table(entries: list[Entry], exact: bytes, architecture: Mapping[str, Any]) -> bytes:
     """Format, compressed layout and compressed exact bytes, in whole words of four bytes."""
-    packed = (
-        bytes([FORMAT]) + _deflated(layout.write(entries)) + (_deflated(exact) if exact else b"")
-    )
+    text = layout.write(entries, architecture)
+    packed = bytes([FORMAT]) + _deflated(text) + (_deflated(exact) if exact else b"")
     return packed + bytes(-len(packed) % 4)
 
 
-def _read_table(table: bytes) -> tuple[list[Entry], bytes]:
+def _read_table(table: bytes) -> tuple[list[Entry], bytes, dict[str, Any]]:
+    """Entries, exact bytes and architecture."""
     if table[0] != FORMAT:
         raise ValueError(f"its format is {table[0]}, expected {FORMAT}: another version made it")
     text, rest = _inflated(table[1:])
-    entries = layout.read(text)
+    entries, architecture = layout.read(text)
     needs_exact = any(entry.kind == layout.EXACT for entry in entries)
-    return entries, _inflated(rest)[0] if needs_exact else b""
+    return entries, _inflated(rest)[0] if needs_exact else b"", architecture
 
 
 def _lengths(table: bytes) -> tuple[int, int]:
     """Bytes of the compressed layout and of the compressed exact bytes."""
     text, rest = _inflated(table[1:])
     names = len(table) - len(rest)
-    if not any(entry.kind == layout.EXACT for entry in layout.read(text)):
+    if not any(entry.kind == layout.EXACT for entry in layout.read(text)[0]):
         return names, 0
     return names, len(rest) - len(_inflated(rest)[1])
 

@@ -11,7 +11,9 @@ The layout is part of the artefact, so that it decodes without the network at ha
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -101,9 +103,9 @@ def folds(module: nn.Module) -> bool:
     )  # fmt: skip
 
 
-def write(entries: list[Entry]) -> bytes:
-    """The layout as text, from which :func:`read` makes the same entries."""
-    texts = []
+def write(entries: list[Entry], architecture: Mapping[str, Any]) -> bytes:
+    """The layout as text, from which :func:`read` makes the same entries and architecture."""
+    texts: list[Any] = [dict(architecture)] if architecture else []
     for entry in entries:
         code = ",".join(map(str, entry.shape))
         if any(entry.exponents):
@@ -114,15 +116,16 @@ def write(entries: list[Entry]) -> bytes:
     return json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def read(text: bytes) -> list[Entry]:
-    """The entries of a layout that :func:`write` wrote."""
+def read(text: bytes) -> tuple[list[Entry], dict[str, Any]]:
+    """Entries and architecture of a layout that :func:`write` wrote."""
     texts = json.loads(text)
+    architecture = texts.pop(0) if texts and isinstance(texts[0], dict) else {}
     entries = []
     for name, code in zip(texts[::2], texts[1::2], strict=True):
         numbers, _, detail = code[1:].partition(":")
         shape, _, exponents = numbers.partition("^")
         entries.append(Entry(name, code[0], _numbers(shape), detail, _numbers(exponents)))
-    return entries
+    return entries, architecture
 
 
 def _numbers(text: str) -> tuple[int, ...]:

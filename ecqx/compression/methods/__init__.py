@@ -21,6 +21,7 @@ _CLASSES = {
     "lsq_rate": "lsq.RateAwareLSQ",
     "prune": "prune.Prune",
     "prune_random": "prune.PruneRandom",
+    "distil": "distil.Distil",
     "prune_structured": "prune_routes.PruneStructured",
     "prune_unstructured": "prune_routes.PruneUnstructured",
     "optq": "obs.OPTQ",

@@ -14,6 +14,10 @@ canonizers and the bitstream rely on:
 - No in-place operations: they would overwrite activations that relevance still needs.
 - The initialisation draws from torch's global generator only, which the caller seeds.
 
+A network that can be built narrower takes a third argument, ``width: float = 1.0``, by which the
+numbers of its channels and units are multiplied, see :func:`ecqx.tasks.scaling.scaled`. Its layers
+keep their names.
+
 A network whose training starts from weights learnt elsewhere has two functions more:
 
 ``pretrained(model, root) -> str``
@@ -51,15 +55,19 @@ def get(name: str) -> Any:
     return _REGISTRY.get(name)
 
 
-def network(name: str, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+def network(
+    name: str, input_shape: tuple[int, ...], n_classes: int, **architecture: Any
+) -> nn.Module:
     """An untrained network of a model as all but its training take it.
+
+    ``architecture`` is what its ``build`` takes beside, such as ``width``.
 
     In evaluation mode, with plain weights, see :mod:`ecqx.tasks.plain`; so is what is stored of a
     trained one.
     """
     from ecqx.tasks.plain import plain  # torch is not needed to list the names
 
-    return plain(get(name).build(input_shape, n_classes))
+    return plain(get(name).build(input_shape, n_classes, **architecture))
 
 
 def register(name: str, entry: Any) -> None:

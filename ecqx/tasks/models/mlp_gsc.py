@@ -10,15 +10,17 @@ import math
 
 from torch import nn
 
+from ecqx.tasks.scaling import scaled
+
 _HIDDEN = (512, 512, 256, 256, 128, 128)
 
 
-def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-    """Untrained network; logits of shape (n, n_classes)."""
+def build(input_shape: tuple[int, int, int], n_classes: int, width: float = 1.0) -> nn.Module:
+    """Untrained network, ``width`` times as wide; logits of shape (n, n_classes)."""
     layers: list[nn.Module] = [nn.Flatten()]
-    width = math.prod(input_shape)
-    for hidden in _HIDDEN:
-        layers += [nn.Linear(width, hidden), nn.ReLU()]
-        width = hidden
-    layers.append(nn.Linear(width, n_classes))
+    units = math.prod(input_shape)
+    for hidden in scaled(_HIDDEN, width):
+        layers += [nn.Linear(units, hidden), nn.ReLU()]
+        units = hidden
+    layers.append(nn.Linear(units, n_classes))
     return nn.Sequential(*layers)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from zennit.layer import Sum
 
+from ecqx.tasks.scaling import scaled
+
 _CHANNELS = (12, 24)
 
 
@@ -32,11 +34,11 @@ class ResidualBlock(nn.Module):
         return self.relu(self.sum(torch.stack([x, self.branch(x)], dim=-1)))
 
 
-def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-    """Untrained network; logits of shape (n, n_classes)."""
+def build(input_shape: tuple[int, int, int], n_classes: int, width: float = 1.0) -> nn.Module:
+    """Untrained network, ``width`` times as wide; logits of shape (n, n_classes)."""
     channels = input_shape[0]
     layers: list[nn.Module] = []
-    for stride, out_channels in enumerate(_CHANNELS, start=1):
+    for stride, out_channels in enumerate(scaled(_CHANNELS, width), start=1):
         layers += [
             nn.Conv2d(channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),

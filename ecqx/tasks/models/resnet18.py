@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from zennit.layer import Sum
 
+from ecqx.tasks.scaling import scaled
+
 _STAGES = (64, 128, 256, 512)
 _BLOCKS = 2
 
@@ -46,9 +48,10 @@ class Block(nn.Module):
         return self.relu(self.sum(torch.stack([self.downsample(x), self.branch(x)], dim=-1)))
 
 
-def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-    """Untrained network; logits of shape (n, n_classes)."""
-    channels = _STAGES[0]
+def build(input_shape: tuple[int, int, int], n_classes: int, width: float = 1.0) -> nn.Module:
+    """Untrained network, ``width`` times as wide; logits of shape (n, n_classes)."""
+    stages = scaled(_STAGES, width)
+    channels = stages[0]
     parts = OrderedDict(
         stem=nn.Sequential(
             OrderedDict(
@@ -59,7 +62,7 @@ def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
             )
         )
     )
-    for number, out_channels in enumerate(_STAGES, start=1):
+    for number, out_channels in enumerate(stages, start=1):
         blocks = []
         for place in range(_BLOCKS):
             blocks.append(Block(channels, out_channels, 2 if number > 1 and place == 0 else 1))

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 from torch import nn
 
+from ecqx.tasks.scaling import scaled
+
 _CHANNELS = (8, 16, 32)
 _HIDDEN = 48
 
 
-def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-    """Untrained network; logits of shape (n, n_classes).
+def build(input_shape: tuple[int, int, int], n_classes: int, width: float = 1.0) -> nn.Module:
+    """Untrained network, ``width`` times as wide; logits of shape (n, n_classes).
 
     Raises
     ------
     ValueError : height or width is not a multiple of 8.
     """
-    channels, height, width = input_shape
+    channels, height, breadth = input_shape
     shrink = 2 ** len(_CHANNELS)
-    if height % shrink or width % shrink:
-        raise ValueError(f"inputs are {height}x{width}, expected multiples of {shrink}")
+    if height % shrink or breadth % shrink:
+        raise ValueError(f"inputs are {height}x{breadth}, expected multiples of {shrink}")
     features: list[nn.Module] = []
-    for number, out_channels in enumerate(_CHANNELS):
+    for number, out_channels in enumerate(scaled(_CHANNELS, width)):
         stride = 2 if number == 0 else 1
         features += [
             nn.Conv2d(channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False),
@@ -35,10 +37,11 @@ def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
         if stride == 1:
             features.append(nn.MaxPool2d(2))
         channels = out_channels
+    (hidden,) = scaled((_HIDDEN,), width)
     return nn.Sequential(
         *features,
         nn.Flatten(),
-        nn.Linear(channels * (height // shrink) * (width // shrink), _HIDDEN),
+        nn.Linear(channels * (height // shrink) * (breadth // shrink), hidden),
         nn.ReLU(),
-        nn.Linear(_HIDDEN, n_classes),
+        nn.Linear(hidden, n_classes),
     )

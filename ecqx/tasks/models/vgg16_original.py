@@ -11,39 +11,42 @@ from collections import OrderedDict
 
 from torch import nn
 
-_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+from ecqx.tasks.scaling import scaled
+
+_CHANNELS = (64, 128, 256, 512, 512)
+_DEPTHS = (2, 2, 3, 3, 3)
 _POOLED = 7
-_HIDDEN = 4096
+_HIDDEN = (4096, 4096)
 
 
-def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-    """Untrained network; logits of shape (n, n_classes).
+def build(input_shape: tuple[int, int, int], n_classes: int, width: float = 1.0) -> nn.Module:
+    """Untrained network, ``width`` times as wide; logits of shape (n, n_classes).
 
     Raises
     ------
     ValueError : height or width is below 32, of which five halvings leave nothing.
     """
-    channels, height, width = input_shape
-    smallest = 2 ** len(_STAGES)
-    if min(height, width) < smallest:
-        raise ValueError(f"inputs are {height}x{width}, expected at least {smallest}x{smallest}")
+    channels, height, breadth = input_shape
+    smallest = 2 ** len(_CHANNELS)
+    if min(height, breadth) < smallest:
+        raise ValueError(f"inputs are {height}x{breadth}, expected at least {smallest}x{smallest}")
     features: list[nn.Module] = []
-    for out_channels, depth in _STAGES:
+    for out_channels, depth in zip(scaled(_CHANNELS, width), _DEPTHS, strict=True):
         for _ in range(depth):
             features += [nn.Conv2d(channels, out_channels, 3, padding=1), nn.ReLU()]
             channels = out_channels
         features.append(nn.MaxPool2d(2))
     classifier: list[nn.Module] = []
-    width = channels * _POOLED**2
-    for _ in range(2):
-        classifier += [nn.Linear(width, _HIDDEN), nn.ReLU(), nn.Dropout(0.5)]
-        width = _HIDDEN
+    units = channels * _POOLED**2
+    for hidden in scaled(_HIDDEN, width):
+        classifier += [nn.Linear(units, hidden), nn.ReLU(), nn.Dropout(0.5)]
+        units = hidden
     model = nn.Sequential(
         OrderedDict(
             features=nn.Sequential(*features),
             avgpool=nn.AdaptiveAvgPool2d(_POOLED),
             flatten=nn.Flatten(),
-            classifier=nn.Sequential(*classifier, nn.Linear(width, n_classes)),
+            classifier=nn.Sequential(*classifier, nn.Linear(units, n_classes)),
         )
     )
     for module in model.modules():

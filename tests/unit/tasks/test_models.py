@@ -25,7 +25,7 @@ LEAVES = (
 @pytest.fixture
 def narrow(monkeypatch):
     """The network with 134 M parameters, most of them in two dense layers, with narrow ones."""
-    monkeypatch.setattr(models.get("vgg16_original"), "_HIDDEN", 32)
+    monkeypatch.setattr(models.get("vgg16_original"), "_HIDDEN", (32, 32))
 
 
 @pytest.fixture(params=models.names())
@@ -94,6 +94,30 @@ def test_the_global_generator_decides_the_initialisation(name, narrow):
         first, again, other = (parameters(seed) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("name", [n for n in models.names() if n != "vgg16_imagenet"])
+def test_a_narrower_network_has_the_same_layers(name, narrow):
+    """Inputs and classes keep their number; all between is halved."""
+    full = models.get(name).build(*TASKS[name]).state_dict()
+    for width, share in ((1.0, 1.0), (0.5, 0.5), (0.3, None)):
+        model = models.get(name).build(*TASKS[name], width=width).eval()
+        state = model.state_dict()
+        assert state.keys() == full.keys()
+        logits = model(torch.zeros(1, *TASKS[name][0]))
+        assert logits.shape == (1, TASKS[name][1])
+        if share is not None:
+            for tensor, own in state.items():
+                pairs = zip(own.shape, full[tensor].shape, strict=True)
+                ratios = {found / usual for found, usual in pairs}
+                assert ratios <= {1.0, share}, tensor
+        weights = [t for t in state.values() if t.ndim > 1]
+        assert (width == 1.0) == (
+            sum(map(torch.Tensor.numel, weights))
+            == sum(t.numel() for t in full.values() if t.ndim > 1)
+        )
+    with pytest.raises(ValueError, match="width is 0, expected a number above 0"):
+        models.get(name).build(*TASKS[name], width=0)
 
 
 def test_mlp_gsc_has_the_layers_of_the_paper():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from ecqx.compression.artefact import bitstream, size
@@ -16,7 +18,8 @@ from ecqx.tasks.task import objective
 
 def measure(
     artefact: bytes,
-    model: torch.nn.Module,
+    build: Callable[..., torch.nn.Module],
+    size_fp32_bytes: int,
     device: torch.device,
     dataset: Dataset,
     reference: Reference,
@@ -24,13 +27,18 @@ def measure(
 ) -> tuple[dict, dict[str, list[dict]], dict, torch.Tensor]:
     """What is measured on the network that an artefact decodes to.
 
+    Parameters
+    ----------
+    build : callable (**architecture) -> nn.Module, an untrained network of the model
+    size_fp32_bytes : of the network that was compressed
+
     Returns
     -------
     metrics.json, rows of the tables, the maps that galleries show, and the logits of the test split
     """
     _, score = objective(dataset)
     state = bitstream.decode(artefact)
-    bitstream.load(model, state)
+    model = bitstream.load(build(**bitstream.architecture(artefact)), state)
     weights = {name: state[name] for name in quantizable(model)}
     model.to(device)
     measures = [*settings["metrics"], *settings["localisation"], *settings["complexity"]]
@@ -44,7 +52,7 @@ def measure(
         "calibration_error": calibration_error(logits, labels),
         "size_bytes": len(artefact),
         **{f"bytes_{part}": count for part, count in bitstream.parts(artefact).items()},
-        "compression_ratio": size.full_precision_bytes(model) / len(artefact),
+        "compression_ratio": size_fp32_bytes / len(artefact),
         "sparsity": size.sparsity(weights),
         "entropy_bytes": size.entropy_bytes(weights),
         "accuracy_validation": accuracy(model, dataset.validation, score),

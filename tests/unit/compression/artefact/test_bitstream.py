@@ -230,6 +230,19 @@ def test_weights_that_no_method_quantized_are_rounded_finely():
         assert float((decoded - weight).abs().max()) < 1e-4 * size
 
 
+def test_an_architecture_travels_with_it():
+    model = network()
+    plain_bytes = encode(quantized(model), model)
+    assert bitstream.architecture(plain_bytes) == {}
+    architecture = {"width": 0.125, "depth": 3, "gated": True, "kind": "ü"}
+    made = encode(quantized(model), model, architecture=architecture)
+    assert bitstream.architecture(made) == architecture
+    assert bitstream.weights(made) == bitstream.weights(plain_bytes)
+    assert all(torch.equal(decode(made)[n], t) for n, t in decode(plain_bytes).items())
+    assert len(encode(quantized(model), model, architecture={"width": 0.5})) < len(plain_bytes) + 20
+    assert sum(parts(made).values()) == len(made)
+
+
 def test_parts_add_up():
     model = Odd()
     made = encode(quantized(model), model)

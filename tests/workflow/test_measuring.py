@@ -1,0 +1,53 @@
+"""What is measured on a network of another architecture than the one that was compressed."""
+
+import functools
+
+import torch
+from pipeline.jobs.measuring import measure, undefined
+
+from ecqx.compression.artefact import bitstream
+from ecqx.compression.methods.distil import Distil
+from ecqx.compression.run import compress_point
+from ecqx.evaluation.evaluate import make_reference
+from ecqx.tasks import models
+from ecqx.tasks.data import Dataset, Split
+from ecqx.tasks.task import Budget, Task, objective, predict
+
+
+def test_a_student_is_measured_as_what_it_is_and_compared_with_its_teacher():
+    rng = torch.Generator().manual_seed(0)
+    splits = []
+    for n in (64, 32, 32):
+        y = torch.arange(n) % 3
+        x = 0.3 * torch.randn(n, 1, 8, 8, generator=rng)
+        x[torch.arange(n), 0, 2 * y + 1] += 1
+        splits.append(Split(x, y))
+    dataset = Dataset("digits", ("a", "b", "c"), *splits)
+    build = functools.partial(models.network, "small_vgg", (1, 8, 8), 3)
+    torch.manual_seed(0)
+    teacher = build()
+    task = Task.from_dataset(
+        dataset, "small_vgg", Budget(1, 1e-3, 32), 0, models.get("small_vgg").build
+    )
+    artefact = compress_point(Distil, {"width": 0.5}, teacher, task, ("t",)).artefact
+    _, score = objective(dataset)
+    index = torch.arange(8)
+    reference = make_reference(
+        teacher, dataset.test, dataset.validation, index, dataset.test.y[index], ["grad_cam"], score
+    )
+    full = undefined(teacher, reference)["size_fp32_bytes"]
+    settings = {
+        "explainers": ["grad_cam"], "metrics": ["pearson"], "localisation": [], "complexity": [],
+        "gallery_samples": 2,
+    }  # fmt: skip
+    metrics, tables, maps = measure(
+        artefact, build, full, torch.device("cpu"), dataset, reference, settings
+    )
+    assert metrics["compression_ratio"] == full / len(artefact)
+    student = build(width=0.5)
+    bitstream.load(student, bitstream.decode(artefact))
+    logits = predict(student, dataset.test.x)
+    assert metrics["accuracy"] == score(logits, dataset.test.y)
+    weights = [p for p in student.parameters() if p.ndim > 1]
+    assert sum(row["weights"] for row in tables["layers"]) == sum(p.numel() for p in weights)
+    assert maps["grad_cam"].shape == (2, 8, 8)
