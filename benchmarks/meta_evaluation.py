@@ -105,9 +105,11 @@ class Family:
             self.mask = test.mask_of(index, target)
         self.networks: list[nn.Module] = []
         for method, point in runs[["method", "point"]].itertuples(index=False):
-            artefact = results / f"runs/{folder}/{method}/{point}/seed~{seed}/model.nnc"
-            network = models.network(model, self.dataset.input_shape, len(self.dataset.classes))
-            bitstream.load(network, bitstream.decode(artefact.read_bytes()))
+            path = results / f"runs/{folder}/{method}/{point}/seed~{seed}/model.nnc"
+            artefact, classes = path.read_bytes(), len(self.dataset.classes)
+            architecture = bitstream.architecture(artefact)
+            network = models.network(model, self.dataset.input_shape, classes, **architecture)
+            bitstream.load(network, bitstream.decode(artefact))
             self.networks.append(network)
 
     def measured(self) -> Measured:

@@ -50,16 +50,16 @@ class Result:
         ValueError : the artefact is damaged, or the function that builds the network cannot be
             imported; ``ecqx.load(result.artefact, network)`` takes one that is built otherwise.
         """
-        from ecqx.compression.api import load
+        from ecqx.compression.api import architecture, load
         from ecqx.tasks import models
         from ecqx.tasks.own_model import OwnModel
 
-        built = self.record["network"]
+        built, other = self.record["network"], architecture(self.artefact)
         shape, classes = tuple(built["input_shape"]), built["n_classes"]
         if built["factory"]:
             return load(self.artefact, OwnModel(self.row["model"], built["factory"]).build(
-                shape, classes))  # fmt: skip
-        return load(self.artefact, models.network(self.row["model"], shape, classes))
+                shape, classes, **other))  # fmt: skip
+        return load(self.artefact, models.network(self.row["model"], shape, classes, **other))
 
     def __repr__(self) -> str:
         names = "/".join(str(self.row[key]) for key in keys.RUN[:-1])

@@ -60,6 +60,7 @@ TABLES = {
     "parts": "Bytes by part",
     "tuning": "Learning rates",
     "matching": "Localisation with and without attribution matching",
+    "routes": "The routes of WCAM",
     "closeness": "Attributions at equal size",
     "metric_agreement": "Agreement of the metrics",
     "complexity": "Complexity of maps",

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecqx.tasks.locating import locate
 
@@ -54,8 +54,10 @@ class OwnModel:
         if not _FACTORY.fullmatch(self.factory):
             raise ValueError(f"factory: got {self.factory!r}, expected package.module:function")
 
-    def build(self, input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-        """The untrained network.
+    def build(
+        self, input_shape: tuple[int, int, int], n_classes: int, **architecture: Any
+    ) -> nn.Module:
+        """The untrained network; ``architecture`` is handed on to the factory.
 
         Raises
         ------
@@ -70,7 +72,7 @@ class OwnModel:
 
         function = self._function()
         try:
-            model = function(input_shape, n_classes)
+            model = function(input_shape, n_classes, **architecture)
         # whatever the user's code raises, one line of it is enough for the user
         except Exception as error:
             raise ValueError(

@@ -78,7 +78,7 @@ def test_what_a_bitstream_is_made_of(folder, capsys):
     capsys.readouterr()
     assert main(["info", "net.nnc"]) == 0
     told = capsys.readouterr().out
-    assert "method     uniform_ptq" in told and "'levels': 3" in told
+    assert "method       uniform_ptq" in told and "'levels': 3" in told
     assert "0.weight" in told and "names" in told and "header" in told
     assert main(["info", "--json", "net.nnc"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -35,12 +35,13 @@ def test_a_student_is_measured_as_what_it_is_and_compared_with_its_teacher():
     reference = make_reference(
         teacher, dataset.test, dataset.validation, index, dataset.test.y[index], ["grad_cam"], score
     )
-    full = undefined(teacher, reference)["size_fp32_bytes"]
+    known = undefined(teacher, dataset, reference)
+    full = known["size_fp32_bytes"]
     settings = {
         "explainers": ["grad_cam"], "metrics": ["pearson"], "localisation": [], "complexity": [],
         "gallery_samples": 2,
     }  # fmt: skip
-    metrics, tables, maps = measure(
+    metrics, tables, maps, _ = measure(
         artefact, build, full, torch.device("cpu"), dataset, reference, settings
     )
     assert metrics["compression_ratio"] == full / len(artefact)
@@ -48,6 +49,7 @@ def test_a_student_is_measured_as_what_it_is_and_compared_with_its_teacher():
     bitstream.load(student, bitstream.decode(artefact))
     logits = predict(student, dataset.test.x)
     assert metrics["accuracy"] == score(logits, dataset.test.y)
+    assert 0.2 * known["macs_fp32"] < metrics["macs"] < 0.5 * known["macs_fp32"]
     weights = [p for p in student.parameters() if p.ndim > 1]
     assert sum(row["weights"] for row in tables["layers"]) == sum(p.numel() for p in weights)
     assert maps["grad_cam"].shape == (2, 8, 8)

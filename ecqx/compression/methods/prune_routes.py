@@ -75,7 +75,7 @@ class PruneUnstructured(Resembling, PostTrainingQuantizer):
     divide; there can be no more of them than epochs.
     """
 
-    rounds: int = parameter(2, label="rounds of pruning")
+    rounds: int = parameter(1, label="rounds of pruning")
     matching: str = parameter("none", words="{}")
 
     def __post_init__(self):

@@ -36,6 +36,7 @@ from ecqx.results.tables import (
     metric_agreement,
     parts,
     published,
+    routes,
     sanity,
     tuning,
 )
@@ -64,6 +65,7 @@ TABLES = {
     "parts": Table(parts.build, parts.document),
     "tuning": Table(tuning.build, tuning.document),
     "matching": Table(matching.build, matching.document),
+    "routes": Table(routes.build, routes.document),
     "closeness": Table(closeness.build, closeness.document),
     "metric_agreement": Table(metric_agreement.build, metric_agreement.document),
     "complexity": Table(complexity.build, complexity.document),

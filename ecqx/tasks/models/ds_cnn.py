@@ -11,31 +11,37 @@ from __future__ import annotations
 
 from torch import nn
 
+from ecqx.tasks.scaling import scaled
+
 _CHANNELS = 64
 _PAIRS = 4
 _FIRST = (4, 10)  # MFCCs, frames
 
 
-def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-    """Untrained network; logits of shape (n, n_classes). Height is MFCCs, width is frames."""
+def build(input_shape: tuple[int, int, int], n_classes: int, width: float = 1.0) -> nn.Module:
+    """Untrained network, ``width`` times as wide; logits of shape (n, n_classes).
+
+    The height of an input is MFCCs, its width is frames.
+    """
+    (channels,) = scaled((_CHANNELS,), width)
 
     def normalised(convolution: nn.Conv2d) -> list[nn.Module]:
-        return [convolution, nn.BatchNorm2d(_CHANNELS), nn.ReLU()]
+        return [convolution, nn.BatchNorm2d(channels), nn.ReLU()]
 
     padding = tuple(side // 2 for side in _FIRST)
     layers = normalised(
-        nn.Conv2d(input_shape[0], _CHANNELS, _FIRST, stride=2, padding=padding, bias=False)
+        nn.Conv2d(input_shape[0], channels, _FIRST, stride=2, padding=padding, bias=False)
     )
     layers.append(nn.Dropout(0.2))
     for _ in range(_PAIRS):
         layers += normalised(
-            nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1, groups=_CHANNELS, bias=False)
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
         )
-        layers += normalised(nn.Conv2d(_CHANNELS, _CHANNELS, 1, bias=False))
+        layers += normalised(nn.Conv2d(channels, channels, 1, bias=False))
     return nn.Sequential(
         *layers,
         nn.Dropout(0.4),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Linear(_CHANNELS, n_classes),
+        nn.Linear(channels, n_classes),
     )

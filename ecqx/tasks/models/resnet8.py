@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 from zennit.layer import Sum
 
+from ecqx.tasks.scaling import scaled
+
 _STAGES = (16, 32, 64)
 
 
 class Block(nn.Module):
     """ReLU(shortcut(x) + F(x)), F two 3x3 convolutions with batch norm."""
 
-    def __init__(self, channels: int, out_channels: int) -> None:
+    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
-        stride = 1 if channels == out_channels else 2
         self.branch = nn.Sequential(
             nn.Conv2d(channels, out_channels, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
@@ -38,16 +39,17 @@ class Block(nn.Module):
         return self.relu(self.sum(torch.stack([self.shortcut(x), self.branch(x)], dim=-1)))
 
 
-def build(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-    """Untrained network; logits of shape (n, n_classes)."""
-    channels = _STAGES[0]
+def build(input_shape: tuple[int, int, int], n_classes: int, width: float = 1.0) -> nn.Module:
+    """Untrained network, ``width`` times as wide; logits of shape (n, n_classes)."""
+    stages = scaled(_STAGES, width)
+    channels = stages[0]
     layers: list[nn.Module] = [
         nn.Conv2d(input_shape[0], channels, 3, padding=1, bias=False),
         nn.BatchNorm2d(channels),
         nn.ReLU(),
     ]
-    for out_channels in _STAGES:
-        layers.append(Block(channels, out_channels))
+    for number, out_channels in enumerate(stages):
+        layers.append(Block(channels, out_channels, 2 if number else 1))
         channels = out_channels
     return nn.Sequential(
         *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, n_classes)

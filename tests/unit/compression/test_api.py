@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import ecqx
+from ecqx.checks import example
 from ecqx.compression import api, methods
 from ecqx.compression.methods.nncodec import NNCodec
 from ecqx.tasks.task import predict
@@ -42,7 +43,8 @@ def test_a_network_of_ones_own(small_cnn, small_task):
 @pytest.mark.parametrize("method", [*methods.NAMES, "baselines/nncodec.py", NNCodec])
 def test_any_method(method, small_cnn, small_task):
     train, validation = small_task.train, small_task.validation
-    result = ecqx.compress(small_cnn, train, validation, method=method, epochs=1)
+    build = {"build": example()[1].build} if method == "distil" else {}
+    result = ecqx.compress(small_cnn, train, validation, method=method, epochs=1, **build)
     assert result.method in (*methods.NAMES, "NNCodec") and result.params
     assert (result.epoch is None) == (result.history == [])
     assert str(result.epoch) in repr(result) if result.epoch else "epoch" not in repr(result)

@@ -230,6 +230,7 @@ def test_what_cannot_be_made_says_why(runs):
         "tuning",
         "parts",
         "matching",
+        "routes",
         "closeness",
         "metric_agreement",
         "complexity",

@@ -8,6 +8,7 @@ import torch
 
 from ecqx.compression.artefact import bitstream, size
 from ecqx.compression.contract import quantizable
+from ecqx.compression.operations import multiply_accumulates
 from ecqx.evaluation.agreement import class_rows
 from ecqx.evaluation.calibration import calibration_error
 from ecqx.evaluation.evaluate import accuracy, evaluate_network
@@ -55,6 +56,7 @@ def measure(
         "compression_ratio": size_fp32_bytes / len(artefact),
         "sparsity": size.sparsity(weights),
         "entropy_bytes": size.entropy_bytes(weights),
+        "macs": multiply_accumulates(model, dataset.test.x[:1].to(device)),
         "accuracy_validation": accuracy(model, dataset.validation, score),
     }
     tables = {
@@ -71,7 +73,7 @@ def undefined(model: torch.nn.Module, dataset: Dataset, reference: Reference) ->
     """metrics.json of a run without a network: what is known of full precision alone."""
     nothing = (
         "accuracy", "accuracy_validation", "flips", "calibration_error", "size_bytes",
-        "compression_ratio", "sparsity", "entropy_bytes",
+        "compression_ratio", "sparsity", "entropy_bytes", "macs",
         *(f"bytes_{part}" for part in bitstream.PARTS),
     )  # fmt: skip
     return dict.fromkeys(nothing) | {
@@ -79,4 +81,5 @@ def undefined(model: torch.nn.Module, dataset: Dataset, reference: Reference) ->
         "accuracy_validation_fp32": reference.accuracy_validation,
         "calibration_error_fp32": calibration_error(reference.logits, dataset.test.y),
         "size_fp32_bytes": size.full_precision_bytes(model),
+        "macs_fp32": multiply_accumulates(model, dataset.test.x[:1]),
     }

@@ -41,6 +41,8 @@ RUN_COLUMNS = (
     "bytes_exact",
     "bytes_names",
     "bytes_header",
+    "macs",
+    "macs_fp32",
     "reason",
 )
 # Columns of the other tables, by the name of their file.
