@@ -32,18 +32,13 @@ def network_of(
     """
     if not architecture:
         return model
-    if (lacking := lacks(task, architecture)) is not None:
-        raise ValueError(lacking)
+    if task.build is None:
+        raise ValueError(
+            f"{task.name}: there is no function that builds the model in another architecture"
+        )
+    known = inspect.signature(task.build).parameters
+    unknown = [name for name in architecture if name not in known]
+    if unknown and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+        raise ValueError(f"the model takes no {', '.join(unknown)}")
     network = task.build(task.input_shape, task.n_classes, **architecture)
     return plain(network).to(task.device)
-
-
-def lacks(task: Task, arguments: Mapping[str, Any]) -> str | None:
-    """Why a task builds no network with such arguments; None if it does."""
-    if task.build is None:
-        return f"{task.name}: there is no function that builds the model in another architecture"
-    known = inspect.signature(task.build).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
-        return None
-    unknown = [name for name in arguments if name not in known]
-    return f"the model takes no {', '.join(unknown)}" if unknown else None

@@ -86,7 +86,7 @@ def test_what_a_bitstream_is_made_of(folder, capsys):
     assert [row["tensor"] for row in found["layers"]] == ["0.weight", "4.weight"]
     (folder / "net.nnc.json").unlink()
     assert main(["info", "net.nnc"]) == 0
-    assert "method     no record beside the file" in capsys.readouterr().out
+    assert "method       no record beside the file" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ecqx.compression.architecture import lacks, network_of
+from ecqx.compression.architecture import network_of
 from ecqx.compression.contract import Compressed, check_range, parameter
 from ecqx.compression.distillation import Distillation, Teacher
 from ecqx.compression.methods.matched import Matched, together
@@ -36,10 +36,11 @@ class Distil(Matched, PostTrainingQuantizer):
 
     def skip(self, model, task) -> str | None:
         """That the model takes no width, or that the student's maps cannot be matched."""
-        reason = lacks(task, {"width": self.width})
-        if reason is not None or not self.matches:
-            return reason
-        return self.unmatchable(self._student(model, task, generator("tried")), model, task)
+        try:
+            student = self._student(model, task, generator("tried"))
+        except ValueError as error:
+            return str(error)
+        return self.unmatchable(student, model, task)
 
     def compress(self, model, task, rng) -> Compressed:
         """See :class:`ecqx.compression.contract.Method`."""

@@ -110,8 +110,8 @@ def build(collected: Collected) -> pd.DataFrame:
     table["verdict"] = [_verdict(row) for row in table.to_dict("records")]
     table["seeds"] = collected.seeds_of(table)
     order = ["dataset", "model", "route", "matching", "other", "explainer", "measure", "at",
-             "claim", "difference_mean", "difference_half_width", "n", "seeds", "values", "p_t", "p_t_holm",
-             "verdict"]  # fmt: skip
+             "claim", "difference_mean", "difference_half_width", "n", "seeds", "values", "p_t",
+             "p_t_holm", "verdict"]  # fmt: skip
     return table[order]
 
 
