@@ -137,8 +137,8 @@ def _compared(runs: pd.DataFrame, full: dict[int, float]) -> Iterator[dict]:
     plain = runs[runs["way"] == NONE]
     if plain.empty:
         return
-    usual = plain[setting].astype(str).value_counts().index[0]
-    runs = runs[(runs[setting].astype(str) == list(usual)).all(axis=1)]
+    settings = runs[setting].astype(object).fillna("").astype(str).agg(" ".join, axis=1)
+    runs = runs[settings == settings[plain.index].mode()[0]]
     curves = {key: own for key, own in runs.groupby(["way", "seed"], sort=False)}
     seeds = sorted(runs["seed"].unique())
     if full:

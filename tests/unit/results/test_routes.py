@@ -26,7 +26,13 @@ def made():
             for step in range(3):
                 accuracy = 0.95 - 0.1 * step - 0.02 * number
                 size = 4000 / 2**step + 100 * number
-                extra = {"p_matching": way, "p_quantizer": "uniform", "p_pruned": step / 3}
+                extra = {
+                    "p_matching": way,
+                    "p_quantizer": "uniform",
+                    "p_pruned": step / 3,
+                    "p_interval": 1.0,
+                    "p_layers": math.nan,
+                }
                 runs.append(run("prune_structured", f"{way}{step}", seed, accuracy, size, **extra))
                 auc = 0.3 + 0.1 * accuracy + above[seed]
                 maps.append(measured(runs[-1], "auc", auc))

@@ -201,7 +201,7 @@ def made(runs, attributions):
 def test_every_table_is_made(made):
     assert list(made) == list(tables.TABLES)
     for table in made.values():
-        # of a search and of routes, which are not among these results, and of what is measured since
+        # of a search and routes, which are not among these results; of what is measured since
         if table.name in ("tuning", "routes", "parts"):
             continue
         assert table.missing == "" and len(table.data), table.name
