@@ -21,7 +21,7 @@ help:
 	@echo 'make page       make the page again from the collected results'
 	@echo 'make test       style checks and all tests'
 	@echo 'make lint       style checks alone'
-	@echo 'make clean      remove what the workflow made; .venv and results/reference stay'
+	@echo 'make clean      remove what the workflow made; .venv, results/reference and board stay'
 	@echo
 	@echo 'CONFIG=...      a configuration of your own, laid over config/default.yaml'
 	@echo 'CORES=4         number of jobs at a time (default: all cores)'
@@ -48,7 +48,7 @@ test: lint
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 clean:
-	rm -rf .snakemake $(filter-out results/reference,$(wildcard results/*))
+	rm -rf .snakemake $(filter-out results/reference results/board,$(wildcard results/*))
 
 $(STAMP): requirements.lock
 	@[ -n "$(PYTHON)" ] && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \

@@ -256,7 +256,6 @@ def _network(text: str) -> tuple[str, Callable]:
 
 def _dataset(text: str, root: Path | None):
     """The data set that the command line names or describes, prepared."""
-    from ecqx.seeding import derive_seed
     from ecqx.tasks import datasets, own_data
 
     try:
@@ -278,7 +277,7 @@ def _dataset(text: str, root: Path | None):
         raise ValueError(missing)
     if hasattr(source, "unread") and (unread := source.unread(root)):
         print(unread, file=sys.stderr)
-    return source.prepare(derive_seed("prepare_data", name), root)
+    return datasets.prepared(name, root)
 
 
 if __name__ == "__main__":

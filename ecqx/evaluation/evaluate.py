@@ -18,8 +18,10 @@ from ecqx.evaluation.explainers import EXPLAINERS
 from ecqx.evaluation.localisation import LOCALISATIONS
 from ecqx.evaluation.maps import informative
 from ecqx.evaluation.reference import Reference
-from ecqx.tasks.data import Split
-from ecqx.tasks.task import Score, device_of, predict, samples_at_once
+from ecqx.evaluation.subset import background, evaluation_pairs
+from ecqx.seeding import derive_seed
+from ecqx.tasks.data import Dataset, Split
+from ecqx.tasks.task import Score, device_of, objective, predict, samples_at_once
 
 # More at once is not faster on a CPU, and explainers keep what a training step would keep.
 _MOST_SAMPLES = 128
@@ -123,6 +125,28 @@ def make_reference(
         accuracy=score(scorable(logits, split.y), split.y),
         accuracy_validation=accuracy(model, validation, score),
     )
+
+
+def reference_of(
+    model: nn.Module, dataset: Dataset, samples: int, explainers: Iterable[str]
+) -> Reference:
+    """The reference of a data set as every part of the benchmark takes it.
+
+    One subset per data set: all models and seeds explain the same pairs against the same
+    background.
+
+    Parameters
+    ----------
+    model : nn.Module, full precision; comes back as it was.
+    dataset : Dataset
+    samples : int, how many of the test split are explained, see
+        `ecqx.evaluation.subset.evaluation_pairs`.
+    explainers : iterable of str, see `make_reference`.
+    """
+    test, (_, score) = dataset.test, objective(dataset)
+    index, target = evaluation_pairs(test, samples, derive_seed("evaluation_subset", dataset.name))
+    inputs = background(dataset.train, derive_seed("background", dataset.name))
+    return make_reference(model, test, dataset.validation, index, target, explainers, score, inputs)
 
 
 def accuracy(model: nn.Module, split: Split, score: Score) -> float:

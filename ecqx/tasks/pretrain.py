@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from ecqx.seeding import global_seed
-from ecqx.tasks.task import Task, predict
+from ecqx.seeding import derive_seed, generator, global_seed
+from ecqx.tasks import models
+from ecqx.tasks.data import Dataset
+from ecqx.tasks.task import Budget, Task, predict
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,40 @@ def pretrain(
     # the last gradients belong to another epoch's weights
     model.zero_grad(set_to_none=True)
     return Pretrained(model.eval().cpu(), history, best_epoch, start, best[0])
+
+
+def full_precision(
+    dataset: Dataset,
+    model: str,
+    settings: Mapping[str, float],
+    seed: int,
+    device: torch.device,
+    root: Path | None = None,
+) -> Pretrained:
+    """The full-precision network of a task and seed, as every part of the benchmark takes it.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    model : str, name of a model.
+    settings : mapping, ``pretraining`` of a task: epochs, learning_rate, batch_size, weight_decay.
+    seed : int
+    device : torch.device, to train on.
+    root : Path, optional; where weights that were learnt elsewhere lie.
+
+    Raises
+    ------
+    ValueError, OSError, FloatingPointError : as :func:`pretrain`; there is no such model, or its
+        files are not what it expects.
+    """
+    module = models.get(model)
+    budget = {name: value for name, value in settings.items() if name != "weight_decay"}
+    order = derive_seed("order", "pretrain", dataset.name, model, seed)
+    task = Task.from_dataset(dataset, model, Budget(**budget), order).to(device)
+    learnt = getattr(module, "pretrained", None)
+    begin = functools.partial(learnt, root=root) if learnt else None
+    rng = generator("pretrain", dataset.name, model, seed)
+    return pretrain(module.build, task, rng, settings["weight_decay"], begin)
 
 
 def _train_epoch(

@@ -14,6 +14,7 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -21,6 +22,7 @@ from pipeline.jobs import rows
 from pipeline.planning import run_table
 
 import ecqx
+from ecqx import board
 from ecqx.evaluation.calibration import calibration_error
 from ecqx.results import provenance
 from ecqx.tasks import data
@@ -218,6 +220,36 @@ def test_a_network_of_the_run_by_name(smoke_run):
     with torch.no_grad():
         right = network(dataset.test.x).argmax(1) == dataset.test.y
     assert float(right.double().mean()) == pytest.approx(found.row["accuracy"])
+
+
+def test_an_entry_of_the_board_is_measured_again(smoke_run, tmp_path, capfd):
+    entry = tmp_path / "board/ptq"
+    made = ["add", str(entry), "--results", str(smoke_run.results), "--method", "uniform_ptq",
+            "--file", str(smoke_run.folder / "baselines/uniform_ptq.py"), "--by", "A. Name"]  # fmt: skip
+    assert board.main(made) == 0
+    assert "| no |" in (tmp_path / "board/README.md").read_text()
+    assert board.main(["verify", str(entry)]) == 0, capfd.readouterr()
+    mark = json.loads((entry / "verified.json").read_text())
+    assert mark["runs"] == 4 and mark["accuracy_off"] == 0 and mark["measure_off"] < 1e-6
+    assert f"| {mark['on']} |" in (tmp_path / "board/README.md").read_text()
+    # an entry is a folder of results like any other
+    assert ecqx.load_result("digits/uniform_ptq@bits~4", entry).row["seed"] == 0
+    # better than measured; attributions as well; and bytes of another network
+    runs = pd.read_csv(entry / "tables/runs.csv")
+    runs.loc[3, "accuracy"] += 0.01
+    runs.to_csv(entry / "tables/runs.csv", index=False)
+    attributions = pd.read_csv(entry / "tables/attributions.csv")
+    attributions.loc[0, "mean"] += 0.03
+    attributions.to_csv(entry / "tables/attributions.csv", index=False)
+    places = [entry / RUNS / f"uniform_ptq/bits~{bits}/seed~1/model.nnc" for bits in (2, 4)]
+    shutil.copyfile(places[1], places[0])
+    problems = board.verify(entry)
+    assert len(problems) == 5, problems
+    assert any("accuracy is" in p and "bits~4/seed~1" in p for p in problems)
+    assert any("is 0." in p and "bits~2/seed~0" in p for p in problems)
+    told = [p for p in problems if "bits~2/seed~1" in p]
+    assert ["bytes" in told[0], "run.json" in told[1], "accuracy" in told[2]] == [True] * 3
+    assert not (entry / "verified.json").exists()
 
 
 def test_every_job_leaves_a_log_and_a_benchmark(smoke_run):

@@ -40,8 +40,8 @@ def main(snakemake) -> None:
     def begin():
         """What all points of a process share; torch is imported in there."""
         import numpy as np
-        from pipeline.jobs.measuring import measure, undefined
 
+        from ecqx.evaluation.measuring import measure, undefined
         from ecqx.evaluation.reference import load_reference, save_maps
         from ecqx.tasks import data, models
 

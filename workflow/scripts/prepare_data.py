@@ -7,7 +7,6 @@ from pathlib import Path
 from pipeline.jobs.computing import prepare
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
-from ecqx.seeding import derive_seed
 from ecqx.tasks import data, datasets
 
 
@@ -18,9 +17,7 @@ def main(snakemake) -> None:
     name = settings["dataset"]
     root = Path(settings["root"]) if settings["root"] else None
     try:
-        dataset = datasets.get(name).prepare(derive_seed("prepare_data", name), root)
-        if dataset.name != name:  # augmentation, loss and score are looked up under the name
-            raise ValueError(f"the data set calls itself {dataset.name!r}, expected {name!r}")
+        dataset = datasets.prepared(name, root)
     except (OSError, ValueError) as error:  # what the files are to blame for
         traceback.print_exc()
         tell(f"{name}: {error}")

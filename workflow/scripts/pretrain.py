@@ -1,6 +1,5 @@
 """Train the full-precision network of one task and seed."""
 
-import functools
 import json
 import sys
 import time
@@ -12,13 +11,12 @@ from pipeline.jobs.computing import git_commit, prepare, versions
 from pipeline.jobs.history import write_history
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
-from ecqx.seeding import derive_seed, generator
+from ecqx.seeding import generator
 from ecqx.tasks import data, models
 from ecqx.tasks.own_model import given
 from ecqx.tasks.plain import plain
-from ecqx.tasks.pretrain import pretrain
+from ecqx.tasks.pretrain import full_precision
 from ecqx.tasks.runtime import device_name
-from ecqx.tasks.task import Budget, Task
 
 
 def main(snakemake) -> None:
@@ -26,24 +24,19 @@ def main(snakemake) -> None:
     device = prepare(snakemake)
     settings, places = snakemake.params.settings, places_of(snakemake)
     dataset_name, model_name, seed = settings["dataset"], settings["model"], settings["seed"]
-    rng = generator("pretrain", dataset_name, model_name, seed)
-    dataset, module = data.load(places.data(dataset_name)), models.get(model_name)
+    dataset = data.load(places.data(dataset_name))
 
     training = None
     start = time.perf_counter()
     try:
         if settings["checkpoint"]:
             path = Path(settings["checkpoint"][0])
-            trained = given(module.build, dataset, path, rng, device, module.accuracy)
+            own, rng = models.get(model_name), generator("pretrain", dataset_name, model_name, seed)
+            trained = given(own.build, dataset, path, rng, device, own.accuracy)
         else:
             training = settings["pretraining"]
-            budget = {name: value for name, value in training.items() if name != "weight_decay"}
-            order = derive_seed("order", "pretrain", dataset_name, model_name, seed)
-            task = Task.from_dataset(dataset, model_name, Budget(**budget), order).to(device)
             root = Path(settings["root"]) if settings["root"] else None
-            learnt = getattr(module, "pretrained", None)
-            begin = functools.partial(learnt, root=root) if learnt else None
-            trained = pretrain(module.build, task, rng, training["weight_decay"], begin)
+            trained = full_precision(dataset, model_name, training, seed, device, root)
     except (OSError, ValueError) as error:  # what files or the model are to blame for
         traceback.print_exc()
         tell(f"{dataset_name}/{model_name}: {error}")

@@ -13,10 +13,10 @@ from pipeline.jobs.computing import prepare
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
 from ecqx.attribution.lrp import check_rules
-from ecqx.evaluation.evaluate import anchor_rows, inapplicable, make_reference
+from ecqx.evaluation.evaluate import anchor_rows, inapplicable, reference_of
 from ecqx.evaluation.layers import mean_weight_relevance, relevance_rows
 from ecqx.evaluation.reference import Reference, save_reference
-from ecqx.evaluation.subset import background, evaluation_pairs
+from ecqx.evaluation.subset import evaluation_pairs
 from ecqx.seeding import derive_seed, generator, global_seed
 from ecqx.tasks import data, models
 from ecqx.tasks.task import objective
@@ -68,14 +68,8 @@ def main(snakemake) -> None:
             model.load_state_dict(torch.load(path, weights_only=True))
         return model.to(device)
 
-    # one subset per data set: all models and seeds explain the same pairs
-    subset_seed = derive_seed("evaluation_subset", dataset_name)
-    index, target = evaluation_pairs(test, evaluation["samples"], subset_seed)
     full_precision = network(seed)
-    reference = make_reference(
-        full_precision, test, dataset.validation, index, target, explainers, score,
-        background(dataset.train, derive_seed("background", dataset_name)),
-    )  # fmt: skip
+    reference = reference_of(full_precision, dataset, evaluation["samples"], explainers)
     anchors = {"identical": full_precision}
     # weights that were given are the same for every seed
     if settings["retrained"] is not None:

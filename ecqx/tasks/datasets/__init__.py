@@ -20,9 +20,13 @@ draws at random must follow from ``seed`` alone.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ecqx.seeding import derive_seed
 from ecqx.tasks.registry import Registry
+
+if TYPE_CHECKING:
+    from ecqx.tasks.data import Dataset
 
 _REGISTRY = Registry(__name__, Path(__file__).parent)
 
@@ -40,6 +44,25 @@ def get(name: str) -> Any:
     ValueError : there is none; the known names are listed.
     """
     return _REGISTRY.get(name)
+
+
+def prepared(name: str, root: Path | None = None) -> Dataset:
+    """The data set ``name`` as every part of the benchmark takes it.
+
+    Parameters
+    ----------
+    name : str
+    root : Path, optional; where data sets that are read from disk lie.
+
+    Raises
+    ------
+    ValueError, OSError : there is none of this name, it calls itself otherwise, or its files are
+        not what it expects.
+    """
+    dataset = get(name).prepare(derive_seed("prepare_data", name), root)
+    if dataset.name != name:  # augmentation, loss and score are looked up under the name
+        raise ValueError(f"the data set calls itself {dataset.name!r}, expected {name!r}")
+    return dataset
 
 
 def register(name: str, entry: Any) -> None:

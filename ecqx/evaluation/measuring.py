@@ -1,4 +1,4 @@
-"""What is measured on one run."""
+"""What is measured on the network that an artefact decodes to."""
 
 from __future__ import annotations
 
