@@ -13,10 +13,12 @@ import importlib.resources
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
+from ecqx.page.about import About, of
 from ecqx.page.maps import BUDGET, Gallery, embedded
 from ecqx.page.payload import payload, run_numbers
 from ecqx.results import files
@@ -30,16 +32,20 @@ SCRIPTS = tuple(
     for name in (
         "statistics",
         "data",
+        "files",
         "colors",
         "selection",
+        "state",
         "axes",
         "points",
         "drawing",
+        "export",
         "zoom",
         "keys",
         "panels",
         "run",
         "table",
+        "about",
         "page",
     )
 )
@@ -49,6 +55,8 @@ def render(
     runs: pd.DataFrame,
     attributions: pd.DataFrame,
     galleries: Sequence[Gallery] = (),
+    methods: pd.DataFrame | None = None,
+    about: About | None = None,
 ) -> str:
     """A page to explore the results with: plots, filters, table, attributions of a run.
 
@@ -60,6 +68,8 @@ def render(
     galleries : sequence of Gallery, attribution maps, one gallery per task; without one its runs
         are shown without maps. Of all of them as many samples and explainers are kept as
         `maps.BUDGET` allows.
+    methods : DataFrame, optional; as methods.csv, for what operating points are called.
+    about : About, optional; what the results were made by.
 
     Returns
     -------
@@ -70,7 +80,8 @@ def render(
     ------
     ValueError : a column is missing, or a run or a row of attributions occurs twice.
     """
-    data = payload(runs, attributions)
+    data = payload(runs, attributions, methods)
+    data["about"] = asdict(about or About())
     data["maps"] = embedded(galleries, run_numbers(runs))
     data["maps_budget"] = BUDGET
     scripts = [_asset(LIBRARY), *map(_asset, SCRIPTS)]
@@ -83,7 +94,7 @@ def render(
             "default-src 'none'",
             "script-src " + " ".join(f"'{_hash(text)}'" for text in scripts),
             "style-src 'unsafe-inline'",  # the library writes style attributes
-            "img-src data:",
+            "img-src data: blob:",  # a plot on its way to a file
             "base-uri 'none'",
             "form-action 'none'",
         ]
@@ -118,8 +129,11 @@ def render_folder(folder: str | Path, galleries: Sequence[Gallery] = ()) -> str:
     runs, attributions = (
         pd.read_csv(paths[name], float_precision="round_trip") for name in ("runs", "attributions")
     )
-    names = variants(runs, paths["methods"] and files.read(paths["methods"]))
-    return render(by_variant(runs, names), by_variant(attributions, names), galleries)
+    methods = files.read(paths["methods"]) if paths["methods"] is not None else None
+    names = variants(runs, methods)
+    return render(
+        by_variant(runs, names), by_variant(attributions, names), galleries, methods, of(folder)
+    )
 
 
 def _asset(name: str) -> str:

@@ -11,6 +11,7 @@ from ecqx.page import looks, maps
 from ecqx.page.coding import base64_of
 from ecqx.results import statistics, style
 from ecqx.results.metrics import lower_is_better
+from ecqx.results.variants import point_labels
 
 COLORMAP = "RdBu_r"  # as in the gallery figure: red speaks for the class, blue against
 _SERIES = ["explainer", "metric", "subset", "signed"]
@@ -36,16 +37,20 @@ _AXES = (
 _ALWAYS = 4
 # Fronts are chosen by this column where an axis shows accuracy on test data.
 _CHOOSES = "accuracy_validation"
+_SHARES = ("accuracy", "sparsity", "flips")  # from 0 to 100 %
 _CHOSEN = ("accuracy", "accuracy_change")
 
 
-def payload(runs: pd.DataFrame, attributions: pd.DataFrame) -> dict:
+def payload(
+    runs: pd.DataFrame, attributions: pd.DataFrame, methods: pd.DataFrame | None = None
+) -> dict:
     """Everything that a page shows but the attribution maps.
 
     Parameters
     ----------
     runs, attributions : DataFrame, as runs.csv and attributions.csv. Attributions of runs that
         ``runs`` lacks are left out.
+    methods : DataFrame, optional; as methods.csv, for what operating points are called.
 
     Returns
     -------
@@ -67,7 +72,14 @@ def payload(runs: pd.DataFrame, attributions: pd.DataFrame) -> dict:
     statistics.require_columns(attributions, [*statistics.RUN, *_SERIES, "mean"], "attributions")
     statistics.require_distinct_runs(runs)
     runs = runs.reset_index(drop=True)
-    derived = pd.DataFrame({"accuracy_change": runs["accuracy"] - runs["accuracy_fp32"]})
+    points = list(zip(runs["method"], runs["point"], strict=True))
+    words = point_labels(points, methods)
+    derived = pd.DataFrame(
+        {
+            "accuracy_change": runs["accuracy"] - runs["accuracy_fp32"],
+            "point_label": [words[point] for point in points],
+        }
+    )
     tasks = list(runs[statistics.TASK].drop_duplicates().itertuples(index=False, name=None))
     explainers = style.explainer_order(attributions["explainer"])
     metrics = style.metric_order(attributions["metric"])
@@ -118,6 +130,7 @@ def _axes(runs: pd.DataFrame) -> list[dict]:
                     "factor": factor,
                     "log": logarithmic,
                     "better": better,
+                    "share": column in _SHARES,
                     "chosen_by": _CHOOSES if column in _CHOSEN else column,
                 }
             )

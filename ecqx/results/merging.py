@@ -93,8 +93,7 @@ def read(folder: Path) -> Part:
     tables = {name: files.read_text(path) for name, path in paths.items() if path is not None}
     for name, table in tables.items():
         keys.require_columns(table, _IDENTITY[name], f"{folder}: {name}")
-    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("config*.yaml"))]
-    return Part(folder, tables, known, texts)
+    return Part(folder, tables, known, provenance.configurations(folder))
 
 
 def merge(parts: Sequence[Part]) -> Merged:

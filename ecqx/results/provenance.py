@@ -15,7 +15,7 @@ from typing import Any
 from ecqx.results.keys import BENCHMARK_VERSION, SCHEMA_VERSION
 
 FILE = "provenance.json"
-CONFIGURATIONS = "config*.yaml"
+_CONFIGURATIONS = "config*.yaml"
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,12 @@ def read(folder: str | Path) -> Provenance | None:
         return Provenance(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: says nothing of where results come from: {error}") from error
+
+
+def configurations(folder: str | Path) -> list[str]:
+    """The effective configurations that lie in a folder of results, as YAML."""
+    paths = sorted(Path(folder).glob(_CONFIGURATIONS))
+    return [path.read_text(encoding="utf-8") for path in paths]
 
 
 def merged(parts: Iterable[Provenance]) -> Provenance:

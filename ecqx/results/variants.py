@@ -6,12 +6,17 @@ table methods.csv says it to all that is made of collected results.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from numbers import Real
 
 import pandas as pd
 
 from ecqx.results.keys import METHOD_COLUMNS, parameter_columns, require_columns
 
+# name~value, as the names of operating points are made
+_SETTING = re.compile(r"(?:^|_)([A-Za-z]\w*?)~(.+?)(?=_[A-Za-z]\w*?~|$)", re.ASCII)
+_POINT_WORDS = {"bits": "{} bits", "levels": "{} levels"}
 _NEEDED = [column for column in METHOD_COLUMNS if column != "words"]  # which older tables lack
 
 
@@ -83,6 +88,34 @@ def labels(methods: pd.DataFrame | None) -> dict[str, str]:
     require_columns(methods, _NEEDED, "methods")
     known = methods.dropna(subset="label").drop_duplicates("parameter")
     return dict(zip(known["parameter"], known["label"], strict=True))
+
+
+def point_labels(
+    points: Iterable[tuple[str, str]], methods: pd.DataFrame | None = None
+) -> dict[tuple[str, str], str]:
+    """Operating points in words: ``bits~4_lam~0.05`` is ``4 bits, λ 0.05``.
+
+    Parameters
+    ----------
+    points : iterable of (method, point); methods may be variants.
+    methods : DataFrame, optional; as methods.csv.
+
+    Returns
+    -------
+    dict
+        (method, point) -> words.
+    """
+    declared = _declared(methods)
+    found = {}
+    for method, point in points:
+        parts = []
+        for name, value in _SETTING.findall(point):
+            about = declared.get((method_of(method), name), {})
+            words = _POINT_WORDS.get(name) or _words(name, about)
+            parts.append(words.replace("{}", value.replace("_", " ")))
+        # a point without parameters is the method with its defaults
+        found[method, point] = ", ".join(parts) or point
+    return found
 
 
 def _declared(methods: pd.DataFrame | None) -> dict[tuple[str, str], dict]:

@@ -8,11 +8,13 @@ import io
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import colormaps
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
@@ -634,7 +636,7 @@ def test_why_a_run_failed(opened, tables):
     # the point of the run's other seeds says so too, in short
     said = [point["text"] for point in drawn_means(driver, 0) if "1 failed: " in point["text"]]
     (lines,) = (text.split("<br>") for text in said)
-    assert f", {runs.loc[number, 'point']}" in lines[0] and "runs" in lines[1]
+    assert ", 3 bits" in lines[0] and "runs" in lines[1]
     assert lines[2] == "1 failed: " + html.escape(REASON[:80], quote=False) + "…"
     click(driver, find(driver, "#table tbody tr:not(.absent) button")[0])
     assert "Reason" not in text_of(driver, "run")
@@ -681,3 +683,148 @@ def test_colors_follow_the_scheme_while_open(opened):
     background = "return document.querySelector('.plot').layout.paper_bgcolor"
     wait(driver, lambda: driver.execute_script(background) == color(driver, "--paper"))
     assert luminance(driver.execute_script(background)) < 0.05
+
+
+# ---- what is taken away, and sent around ----
+
+
+def test_the_address_says_what_is_shown(opened, tables, file):
+    driver = opened()
+    assert driver.execute_script("return location.hash") == ""
+    runs, attributions = tables
+    explainer, metric = attributions[["explainer", "metric"]].iloc[0]
+    choose(driver, "y", json.dumps([explainer, metric], separators=(",", ":")))
+    choose(driver, "signed", "false")
+    click(driver, driver.find_element("id", "intervals"))
+    click(driver, box(driver, "method", "ECQ"))
+    for label in ("0", "1", "2"):
+        click(driver, box(driver, "seed", label))
+    click(driver, box(driver, "seed", "1"))
+    click(driver, find(driver, "#table tbody tr td button")[0])
+    chosen, said = driver.execute_script(
+        "return [document.querySelector('[aria-current]').dataset.run, location.hash]"
+    )
+    rows, summary = listed(driver), text_of(driver, "summary")
+    again = opened(path=Address(file, said))
+    assert driver.execute_script("return location.hash") == said
+    assert (listed(again), text_of(again, "summary")) == (rows, summary)
+    assert runs.loc[rows, "seed"].eq(1).all() and "ecq" not in set(runs.loc[rows, "method"])
+    current = "return document.querySelector('[aria-current]').dataset.run"
+    assert driver.execute_script(current) == chosen
+    assert not driver.find_element("id", "intervals").is_selected()
+    assert driver.find_element("id", "signed").get_attribute("value") == "false"
+    # an address that says nothing shows what the page begins with
+    driver.execute_script("location.hash = ''")
+    wait(driver, lambda: text_of(driver, "summary").startswith(f"{len(runs)} of {len(runs)}"))
+
+
+class Address:
+    """The page at an address of its own."""
+
+    def __init__(self, path, said):
+        self.said = path.as_uri() + said
+
+    def as_uri(self):
+        return self.said
+
+
+def test_an_address_of_other_results_is_taken_as_far_as_it_goes(opened, tables, file):
+    said = "#y=nothing&x=sparsity&method=mine&method=ecq&run=a/b/c/d/0&%E0%A4%A"
+    driver = opened(path=Address(file, said))
+    assert driver.find_element("id", "y").get_attribute("value") == "accuracy"
+    assert driver.find_element("id", "x").get_attribute("value") == "sparsity"
+    assert set(tables[0].loc[listed(driver), "method"]) == {"ecq"}
+
+
+def test_plots_as_files(opened, tables):
+    driver = opened()
+    for old in driver.folder.iterdir():
+        old.unlink()
+    (buttons,) = [panel.find_elements("css selector", ".zoom button")
+                  for panel in find(driver, ".panel")[:1]]  # fmt: skip
+    for button in buttons:
+        if button.text in ("SVG", "PNG", "CSV"):
+            click(driver, button)
+    first = tables[0].iloc[0]
+    name = f"ecqx-{first['dataset']}-{first['model']}-accuracy-vs-size_bytes"
+    paths = [driver.folder / f"{name}.{suffix}" for suffix in ("svg", "png", "csv")]
+    wait(driver, lambda: all(path.exists() and path.stat().st_size for path in paths))
+    picture = ElementTree.fromstring(paths[0].read_text(encoding="utf-8"))
+    words = "".join(picture.itertext())
+    assert picture.tag.endswith("svg") and "Accuracy [%]" in words and "Uniform PTQ" in words
+    with Image.open(paths[1]) as image:
+        assert image.size == (1800, 1200) and len(np.unique(np.asarray(image))) > 50
+    points = pd.read_csv(paths[2])
+    expected = of_task(statistics.aggregate_points(tables[0]), tables[0], 0)
+    expected = expected.dropna(subset=["accuracy_mean"])
+    both = points.merge(expected, on=["method", "point"], suffixes=("", "_expected"))
+    assert len(both) == len(points) == len(expected)
+    for column in ("accuracy_mean", "accuracy_half_width", "size_bytes_mean"):
+        np.testing.assert_allclose(both[column], both[f"{column}_expected"], rtol=1e-9)
+
+
+def test_the_lower_plot_is_the_last_points_below_full_precision(opened, tables):
+    driver = opened()
+    script = "return [...document.querySelectorAll('.near')].map((p) => p.layout.yaxis.range)"
+    ranges = driver.execute_script(script)
+    for number, (low, high) in enumerate(ranges):
+        own = of_task(tables[0], tables[0], number)
+        full = own.groupby("seed")["accuracy_fp32"].first().mean() * 100
+        assert low == pytest.approx(full - 5.2) and full < high <= 100.2
+    choose(driver, "y", "sparsity")
+    assert not any(plot.is_displayed() for plot in find(driver, ".near"))
+    assert len(ranges) == 3
+
+
+def test_labels_of_lines_do_not_lie_on_each_other(opened, tables):
+    driver = opened()
+    explainer = tables[1]["explainer"].iloc[0]
+    for metric in tables[1].loc[tables[1]["explainer"] == explainer, "metric"].unique():
+        choose(driver, "y", json.dumps([explainer, metric], separators=(",", ":")))
+        boxes = driver.execute_script(
+            "return [...document.querySelectorAll('.plot')].map((plot) =>"
+            " [...plot.querySelectorAll('.annotation-text')].map((text) => {"
+            " const { top, bottom } = text.getBoundingClientRect(); return [top, bottom]; }))"
+        )
+        for places in boxes:
+            places.sort()
+            for (_, above), (below, _) in zip(places, places[1:], strict=False):
+                assert below >= above - 2, metric  # a line is as high as its longest letters
+
+
+def test_where_results_come_from(opened, tables, tmp_path):
+    about = page.About(
+        1, 1,
+        [{"versions": {"torch": "2.11.0"}, "git": "abc-dirty", "device": "cpu", "runs": 7}],
+        {"ecq": "Levels that cost.", "absent": "Is not here."},
+        ["seeds: [0]  # <b>bold</b>\n"],
+    )  # fmt: skip
+    path = tmp_path / "about.html"
+    path.write_text(page.render(*tables, about=about), encoding="utf-8")
+    text = text_of(opened(path=path), "about")
+    for part in ("ECQLevels that cost.", "Benchmark version 1", "7 runs: commit abc-dirty, cpu",
+                 "torch 2.11.0", "seeds: [0]  # <b>bold</b>", "To read: ECQx"):  # fmt: skip
+        assert part in text, part
+    assert "Is not here" not in text
+
+
+def test_a_method_without_a_run_on_a_task_is_told(opened, tables, tmp_path):
+    runs, attributions = tables
+    tasks = runs[["dataset", "model"]].drop_duplicates()
+    other = (runs["method"] == "ecq") & (runs["dataset"] == tasks["dataset"].iloc[1])
+    kept = runs[~other]
+    known = attributions.merge(kept[["dataset", "model", "method", "point", "seed"]])
+    path = tmp_path / "less.html"
+    path.write_text(page.render(kept, known), encoding="utf-8")
+    driver = opened(path=path)
+    notes = [note.text for note in find(driver, ".panel .warning")]
+    assert ["No run of ECQ." in note for note in notes] == [False, True, False]
+
+
+def test_on_paper_there_is_nothing_to_press(opened):
+    driver = opened()
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert not driver.find_element("id", "controls").is_displayed()
+    assert not any(button.is_displayed() for button in find(driver, ".zoom button, #download"))
+    assert all(plot.is_displayed() for plot in find(driver, ".plot"))
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

@@ -2,15 +2,31 @@
 // Ranges and ticks of an axis.
 
 const Axes = (() => {
+  const NEAR = 5; // points below full precision that the lower plot shows
+
   /** A value as annotations place it: its logarithm on a logarithmic axis. */
   const place = (axis, value) => (axis.log ? Math.log10(value) : value);
 
   /** The range that shows everything, bars aside: with two seeds they would dwarf the rest. */
   function wholeRange(axis, values, references) {
     const all = [...values, ...references.map((line) => line.value)];
-    return axis.log
-      ? Statistics.limits(all.map(Math.log10), 0.08, 0.05)
-      : Statistics.limits(all, 0.06, 1e-3);
+    if (axis.log) {
+      return Statistics.limits(all.map(Math.log10), 0.08, 0.05);
+    }
+    const [low, high] = Statistics.limits(all, 0.06, 1e-3);
+    // there is nothing beyond 0 and 100 %, but markers there are seen whole
+    return axis.share ? [Math.max(low, -2), Math.min(high, 100 + 0.03 * (100 - low))] : [low, high];
+  }
+
+  /** The last points below full precision, of an axis of accuracy; null where it is not known. */
+  function nearRange(axis, values, references) {
+    const full = references[0]?.value;
+    if (axis.key !== "accuracy" || !Number.isFinite(full)) {
+      return null;
+    }
+    const near = values.filter((value) => value >= full - NEAR);
+    const [, high] = Statistics.limits([...near, full], 0.06, 0.2);
+    return [full - NEAR - 0.2, Math.min(high, 100.2)];
   }
 
   /** Round numbers within a range of logarithms: enough for orientation, few enough to read. */
@@ -52,5 +68,5 @@ const Axes = (() => {
     return { tickmode: "array", tickvals, ticktext: tickvals.map((tick) => String(tick)) };
   }
 
-  return { place, wholeRange, ticks };
+  return { place, wholeRange, nearRange, ticks };
 })();

@@ -167,6 +167,9 @@ const Data = (() => {
     return magnitude >= 100 ? pad(1, value) : magnitude >= 1 ? pad(2, value) : pad(3, value);
   }
 
+  /** What an operating point is called for readers; `point` is its name in tables and folders. */
+  const pointLabel = (i) => column("point_label")[i];
+
   const methodLabels = new Map(raw.methods.map((method) => [method.name, method.label]));
 
   return {
@@ -178,6 +181,8 @@ const Data = (() => {
     tasks: raw.tasks,
     taskOf: tasks,
     methods: raw.methods,
+    pointLabel,
+    about: raw.about,
     methodLabel: (name) => methodLabels.get(name),
     explainers: raw.explainers,
     metrics: raw.metrics,

@@ -2,6 +2,8 @@
 // Traces and layout of a panel, as the plotting library takes them.
 
 const Drawing = (() => {
+  const LABEL = 14; // pixels that a label takes across its line
+  const MARGINS = 60; // pixels of a plot, about, that its axes take
   const coarse = window.matchMedia("(pointer: coarse)");
 
   const escape = (text) =>
@@ -118,7 +120,53 @@ const Drawing = (() => {
     return places.reduce((sum, [a, b]) => sum + (a - middle[0]) * (b - middle[1]), 0);
   }
 
-  function layout(panel, view) {
+  /**
+   * Shifts in pixels, in the order of the places, that keep labels apart: each at or above its line,
+   * as near to it as those below it allow.
+   */
+  function shifts(places) {
+    const order = [...places.keys()].sort((i, j) => places[i] - places[j]);
+    const result = new Array(places.length).fill(0);
+    let free = -Infinity;
+    for (const i of order) {
+      result[i] = Math.max(0, free - places[i]);
+      free = places[i] + result[i] + LABEL;
+    }
+    return result;
+  }
+
+  /** What the lines of full precision and anchors are called, where they do not cover each other. */
+  function labels(panel, ranges, height) {
+    const { x, y } = panel.view;
+    const { references } = panel;
+    const note = { showarrow: false, font: { size: 11, color: Colors.token("quiet") } };
+    // Points that rise to the right leave room on the upper left and the lower right.
+    const rising = rise(panel.points, x, y) > 0;
+    const [side, corner] = rising ? [0, 0] : [1, 1];
+    const pixels = (axis, [low, high], lines, length) =>
+      lines.map(({ value }) => ((Axes.place(axis, value) - low) / (high - low)) * length);
+    const inside = (axis, [low, high]) => ({ value }) =>
+      Axes.place(axis, value) >= low && Axes.place(axis, value) <= high;
+    const across = references.y.filter(inside(y, ranges.y));
+    const upright = references.x.filter(inside(x, ranges.x));
+    const up = shifts(pixels(y, ranges.y, across, height - MARGINS));
+    const left = shifts(
+      pixels(x, ranges.x, upright, panel.plot.clientWidth - MARGINS).map((place) => -place),
+    );
+    return [
+      ...across.map(({ label, value }, k) => ({
+        ...note, text: label, xref: "paper", x: side, xanchor: side ? "right" : "left",
+        y: Axes.place(y, value), yanchor: "bottom", yshift: up[k],
+      })),
+      ...upright.map(({ label, value }, k) => ({
+        ...note, text: label, yref: "paper", y: corner, yanchor: corner ? "top" : "bottom",
+        x: Axes.place(x, value), xanchor: "right", textangle: -90, xshift: -left[k],
+      })),
+    ];
+  }
+
+  /** Layout of the plot, or with `near` of the lower one; its ranges, and its height in pixels. */
+  function layout(panel, view, near = false) {
     const { x, y } = view;
     const seen = (axis, name) => [
       ...panel.points.map((point) => point[name].mean),
@@ -128,10 +176,13 @@ const Drawing = (() => {
       x: x.references(panel.task, view.seeds),
       y: y.references(panel.task, view.seeds),
     };
+    panel.references = references;
     panel.whole = {
       x: Axes.wholeRange(x, seen(x, "x"), references.x),
       y: Axes.wholeRange(y, seen(y, "y"), references.y),
     };
+    panel.near.range = Axes.nearRange(y, seen(y, "y"), references.y);
+    const shown = near ? { x: panel.whole.x, y: panel.near.range } : (panel.zoom ?? panel.whole);
     const line = { color: Colors.token("edge"), width: 1.25, dash: "6px,3px" };
     const shapes = [
       ...references.y.map(({ value }) => ({
@@ -141,24 +192,10 @@ const Drawing = (() => {
         type: "line", yref: "paper", y0: 0, y1: 1, x0: value, x1: value, line, layer: "below",
       })),
     ];
-    const note = { showarrow: false, font: { size: 11, color: Colors.token("quiet") } };
-    // Points that rise to the right leave room on the upper left and the lower right.
-    const rising = rise(panel.points, x, y) > 0;
-    const [side, corner] = rising ? [0, 0] : [1, 1];
-    const annotations = [
-      ...references.y.map(({ label, value }) => ({
-        ...note, text: label, xref: "paper", x: side, xanchor: side ? "right" : "left", y: Axes.place(y, value),
-        yanchor: "bottom",
-      })),
-      ...references.x.map(({ label, value }) => ({
-        ...note, text: label, yref: "paper", y: corner, yanchor: corner ? "top" : "bottom",
-        x: Axes.place(x, value), xanchor: "right", textangle: -90,
-      })),
-    ];
     const axisLayout = (axis, name) => ({
       type: axis.log ? "log" : "linear",
       title: { text: escape(axis.label), font: { size: 13 }, standoff: 8 },
-      range: (panel.zoom ?? panel.whole)[name],
+      range: shown[name].slice(),
       gridcolor: Colors.token("grid"),
       linecolor: Colors.token("edge"),
       zeroline: false,
@@ -167,7 +204,7 @@ const Drawing = (() => {
       exponentformat: "power",
       minexponent: 6,
       automargin: true,
-      ...Axes.ticks(axis, (panel.zoom ?? panel.whole)[name]),
+      ...Axes.ticks(axis, shown[name]),
     });
     return {
       autosize: true,
@@ -175,7 +212,7 @@ const Drawing = (() => {
       hovermode: "closest",
       hoverdistance: 15,
       // a finger on a plot scrolls the page; it zooms with the buttons
-      dragmode: coarse.matches ? false : "zoom",
+      dragmode: near || coarse.matches ? false : "zoom",
       margin: { l: 55, r: 12, t: 10, b: 50 },
       paper_bgcolor: Colors.token("paper"),
       plot_bgcolor: Colors.token("paper"),
@@ -189,9 +226,9 @@ const Drawing = (() => {
       xaxis: axisLayout(x, "x"),
       yaxis: axisLayout(y, "y"),
       shapes,
-      annotations,
+      annotations: labels(panel, shown, (near ? panel.near.plot : panel.plot).clientHeight),
     };
   }
 
-  return { ringOf, traces, layout };
+  return { ringOf, traces, layout, labels };
 })();

@@ -51,6 +51,11 @@
   }
 
   function update() {
+    showAll();
+    State.keep(first, chosen);
+  }
+
+  function showAll() {
     const subset = control("subset").value;
     const signed = control("signed").value === "true";
     view = {
@@ -82,8 +87,9 @@
     Panels.mark(i);
     Table.mark(i);
     showRun();
+    State.keep(first, chosen);
     const method = Data.methodLabel(Data.column("method")[i]);
-    announce(`Chosen: ${method}, ${Data.column("point")[i]}, seed ${Data.column("seed")[i]}.`);
+    announce(`Chosen: ${method}, ${Data.pointLabel(i)}, seed ${Data.column("seed")[i]}.`);
     if (moveFocus) {
       control("run-heading").focus();
     }
@@ -116,5 +122,16 @@
     Selection.recolor();
     update();
   });
-  update();
+  About.build();
+  const first = State.choices();
+  chosen = State.restore();
+  showAll();
+  window.addEventListener("hashchange", () => {
+    for (const [name, value] of Object.entries(first)) {
+      control(name).value = value;
+    }
+    ["singles", "intervals"].forEach((name) => (control(name).checked = true));
+    chosen = State.restore();
+    showAll();
+  });
 })();

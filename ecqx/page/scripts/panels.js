@@ -23,6 +23,7 @@ const Panels = (() => {
     const plot = element("div", "plot");
     const panel = {
       task, root, about, absent, plot, actions, zoom: null, points: [], current: null,
+      near: { plot: element("div", "near"), range: null, drawn: false },
     };
     root.dataset.task = task;
     sight.observe(root);
@@ -40,17 +41,28 @@ const Panels = (() => {
     ];
     panel.reset = button("Show all", "Show all", () => Zoom.set(panel, null));
     panel.reset.disabled = true;
+    for (const format of ["svg", "png", "csv"]) {
+      const label = format.toUpperCase();
+      panel.buttons.push(button(label, `Download as ${label}`, () => Export.save(panel, format)));
+    }
     head.append(heading, zoom, about);
-    root.append(head, plot, absent);
+    root.append(head, plot, panel.near.plot, absent);
+    panel.near.plot.setAttribute("role", "img");
+    panel.near.plot.setAttribute(
+      "aria-label", `${Data.tasks[task].label}: the last five points below full precision`,
+    );
     root.setAttribute("aria-labelledby", heading.id);
     plot.tabIndex = 0;
     plot.setAttribute("role", "application");
     plot.setAttribute("aria-roledescription", "plot");
     plot.addEventListener("keydown", (event) => Keys.pressed(panel, event));
     // The width changes with the window, and with the number of panels.
-    new ResizeObserver(
-      () => panel.drawn && plot.isConnected && Plotly.Plots.resize(plot),
-    ).observe(plot);
+    new ResizeObserver(() => {
+      if (panel.drawn && plot.isConnected) {
+        Plotly.Plots.resize(plot);
+        panel.near.drawn && Plotly.Plots.resize(panel.near.plot);
+      }
+    }).observe(plot);
     plot.addEventListener("blur", () => panel.drawn && Plotly.Fx.unhover(plot));
     return panel;
   }
@@ -91,6 +103,18 @@ const Panels = (() => {
     return parts.length ? `Not on the plot: ${parts.join("; ")}.` : "";
   }
 
+  // Results that were put together of several may lack a method on a task.
+  const known = new Set(
+    Data.taskOf.map((task, i) => JSON.stringify([task, Data.column("method")[i]])),
+  );
+
+  function missing(task, methods) {
+    const none = Data.methods.filter(
+      ({ name }) => methods.has(name) && !known.has(JSON.stringify([task, name])),
+    );
+    return none.length ? ` No run of ${none.map(({ label }) => label).join(", ")}.` : "";
+  }
+
   function aboutTask(task, seeds) {
     const accuracy = Data.fullPrecisionOf(task, seeds, "accuracy_fp32");
     const size = Data.fullPrecisionOf(task, seeds, "size_fp32_bytes");
@@ -128,7 +152,7 @@ const Panels = (() => {
     panel.view = view;
     panel.runs = view.runs.filter((i) => Data.taskOf[i] === panel.task);
     panel.about.textContent = aboutTask(panel.task, view.seeds);
-    panel.absent.textContent = absence(panel.runs);
+    panel.absent.textContent = (absence(panel.runs) + missing(panel.task, view.methods)).trim();
     panel.pending = true;
     drawSeen(panel);
   }
@@ -149,6 +173,7 @@ const Panels = (() => {
     if (empty) {
       panel.drawn && Plotly.purge(plot);
       panel.drawn = false;
+      clearNear(panel);
       plot.classList.add("empty");
       plot.textContent = panel.runs.length
         ? "No selected run of this task has a value on both axes."
@@ -165,12 +190,35 @@ const Panels = (() => {
       connect(panel);
       panel.drawn = true;
     }
+    drawNear(panel, config);
+  }
+
+  function clearNear({ near }) {
+    near.drawn && Plotly.purge(near.plot);
+    near.drawn = false;
+    near.plot.hidden = true;
+  }
+
+  /** The lower plot, where the axes have one. */
+  function drawNear(panel, config) {
+    const { near, view } = panel;
+    if (near.range === null) {
+      clearNear(panel);
+      return;
+    }
+    near.plot.hidden = false;
+    const layout = Drawing.layout(panel, view, true);
+    Plotly.react(near.plot, Drawing.traces(panel, view), layout, config);
+    if (!near.drawn) {
+      near.plot.on("plotly_click", (event) => clicked(panel, event.points[0]));
+      near.drawn = true;
+    }
   }
 
   /**
    * Draw a panel per selected task.
    *
-   * view: runs, seeds, tasks (selected), x and y (axes), singles, intervals, chosen (run or null).
+   * view: runs, seeds, tasks, methods (selected), x and y (axes), singles, intervals, chosen (run or null).
    * A zoom is kept as long as the axes stay.
    */
   function show(view) {
@@ -206,6 +254,7 @@ const Panels = (() => {
       if (panel.drawn && !panel.pending) {
         const { x, y } = Drawing.ringOf(panel, chosen);
         Plotly.restyle(panel.plot, { x: [x], y: [y] }, [panel.ring]);
+        panel.near.drawn && Plotly.restyle(panel.near.plot, { x: [x], y: [y] }, [panel.ring]);
       }
     }
   }

@@ -71,7 +71,7 @@ const Points = (() => {
     const lacking = n < point.runs.length ? ` of ${point.runs.length} runs` : "";
     const seeds = `mean of ${n} seed${n === 1 ? "" : "s"}${lacking}`;
     return [
-      `${Data.methodLabel(point.method)}, ${point.point}`,
+      `${Data.methodLabel(point.method)}, ${Data.pointLabel(point.runs[0])}`,
       seeds,
       ...reasons(point.runs),
       `${y.label}: ${spread(point.y)}`,
@@ -81,7 +81,7 @@ const Points = (() => {
 
   function describeRun(i, x, y) {
     return [
-      `${Data.methodLabel(Data.column("method")[i])}, ${Data.column("point")[i]}`,
+      `${Data.methodLabel(Data.column("method")[i])}, ${Data.pointLabel(i)}`,
       `single run, seed ${Data.column("seed")[i]}`,
       `${y.label}: ${Data.text(y.values[i])}`,
       `${x.label}: ${Data.text(x.values[i])}`,

@@ -17,7 +17,7 @@ const Run = (() => {
     const known = [
       ["Task", Data.tasks[Data.taskOf[i]].label],
       ["Method", Data.methodLabel(of("method"))],
-      ["Operating point", of("point")],
+      ["Operating point", Data.pointLabel(i)],
       ["Seed", String(of("seed"))],
       ["Status", of("status")],
     ];

@@ -115,7 +115,7 @@ const Selection = (() => {
   const checked = (name) =>
     new Set(boxes.get(name).filter((box) => box.checked).map((box) => box.value));
 
-  /** Numbers of the selected runs, and the selected seeds and tasks. */
+  /** Numbers of the selected runs, and the selected seeds, tasks and methods. */
   function read() {
     const wanted = filters.map(({ name }) => [valueOf[name], checked(name)]);
     const runs = [];
@@ -124,8 +124,35 @@ const Selection = (() => {
         runs.push(i);
       }
     }
-    return { runs, seeds: checked("seed"), tasks: [...checked("task")].map(Number) };
+    return { runs, seeds: checked("seed"), tasks: [...checked("task")].map(Number), methods: checked("method") };
   }
 
-  return { build, read, recolor };
+  // Tasks are numbered in the page; in an address they have their names.
+  const namedOf = (name, value) => {
+    const task = name === "task" ? Data.tasks[Number(value)] : null;
+    return task ? `${task.dataset}/${task.model}` : value;
+  };
+
+  /** The filters that leave something out: [name, the names that are left]; "" for none. */
+  function chosen() {
+    return filters
+      .map(({ name, options }) => [name, [...checked(name)], options.length])
+      .filter(([, values, count]) => values.length < count)
+      .map(([name, values]) => [
+        name,
+        values.length ? values.map((value) => namedOf(name, value)) : [""],
+      ]);
+  }
+
+  /** Check what `asked(name)` lists; all where it gives null. */
+  function restore(asked) {
+    for (const { name } of filters) {
+      const wanted = asked(name);
+      for (const box of boxes.get(name)) {
+        box.checked = wanted === null || wanted.includes(namedOf(name, box.value));
+      }
+    }
+  }
+
+  return { build, read, recolor, chosen, restore };
 })();

@@ -18,7 +18,7 @@ const Table = (() => {
   };
   const whole = (value) => (value === null || Number.isNaN(value) ? "–" : String(value));
   const fixed = [
-    { key: "point", label: "Operating point", text: (i) => Data.column("point")[i] },
+    { key: "point", label: "Operating point", text: (i) => Data.pointLabel(i) },
     { key: "status", label: "Status", text: (i) => Data.column("status")[i] },
     { key: "method", label: "Method", text: (i) => Data.methodLabel(Data.column("method")[i]) },
     { key: "task", label: "Task", text: (i) => Data.tasks[Data.taskOf[i]].label },
@@ -113,6 +113,7 @@ const Table = (() => {
         const button = document.createElement("button");
         button.type = "button";
         button.textContent = column.text(i);
+        button.title = Data.column("point")[i];
         button.addEventListener("click", () => onChosen(i));
         cell.append(button);
       } else {
@@ -153,14 +154,6 @@ const Table = (() => {
 
   // ---- download ----
 
-  function quoted(value) {
-    if (value === null || value === undefined || Number.isNaN(value)) {
-      return "";
-    }
-    const text = String(value);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  }
-
   /** The listed runs in their order with all columns of runs.csv, then attributions on the axes. */
   function csv() {
     const extra = [view.y, view.x].filter(
@@ -176,15 +169,7 @@ const Table = (() => {
         ...extra.map((axis) => Number(axis.values[i].toPrecision(7))),
       ]);
     }
-    return lines.map((line) => line.map(quoted).join(",")).join("\n") + "\n";
-  }
-
-  function download() {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
-    link.download = "ecqx-selection.csv";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    return Files.csv(lines);
   }
 
   /** `chosen(run)` is called for a row that is chosen. */
@@ -196,7 +181,9 @@ const Table = (() => {
       draw();
       body.children[first]?.querySelector("button").focus();
     });
-    document.getElementById("download").addEventListener("click", download);
+    document.getElementById("download").addEventListener("click", () => {
+      Files.save("ecqx-selection.csv", csv(), "text/csv");
+    });
   }
 
   return { build, show, mark };

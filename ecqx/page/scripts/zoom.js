@@ -12,6 +12,7 @@ const Zoom = (() => {
         change[`${name}axis.${key}`] = value;
       }
     }
+    change.annotations = Drawing.labels(panel, ranges, panel.plot.clientHeight);
     Plotly.relayout(panel.plot, change);
     panel.reset.disabled = zoom === null;
     panel.actions.zoomed();

@@ -7,7 +7,7 @@ from ecqx.compression.contract import describe_parameters
 from ecqx.compression.loading import load_method
 from ecqx.results.collected import Collected
 from ecqx.results.keys import METHOD_COLUMNS
-from ecqx.results.variants import by_variant, labels, method_of, variants
+from ecqx.results.variants import by_variant, labels, method_of, point_labels, variants
 
 BASELINES = Path(__file__).parents[3] / "baselines"
 
@@ -142,3 +142,28 @@ def test_labels_are_those_that_are_given():
     assert labels(methods) == {"lam": "λ: weight [–]"} and labels(None) == {}
     with pytest.raises(ValueError, match="methods: missing column.s. label"):
         labels(methods.drop(columns="label"))
+
+
+def test_operating_points_in_words():
+    columns = ["method", "parameter", "kind", "role", "default", "label", "words"]
+    methods = pd.DataFrame(
+        [
+            ("ecqx", "lam", "float", "front", "0.1", "λ: weight of the entropy term", None),
+            ("ecqx", "relevance_of", "str", "variant", "quantized", "", "relevance of {} weights"),
+        ],
+        columns=columns,
+    )
+    points = [
+        ("ecqx", "bits~4_lam~0.05"),
+        ("ecqx, relevance of stored_ones weights", "lam~0.1_relevance_of~stored_ones"),
+        ("mine", "epochs_factor~4_levels~15"),
+        ("nncodec", "qp~-32"),
+        ("other", "default"),
+    ]
+    assert list(point_labels(points, methods).values()) == [
+        "4 bits, λ 0.05",
+        "λ 0.1, relevance of stored ones weights",
+        "epochs factor 4, 15 levels",
+        "qp -32",
+        "default",
+    ]
