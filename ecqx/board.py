@@ -251,7 +251,7 @@ def _measure_task(entry: Path, task: dict[str, Any], evaluation: dict[str, Any])
             problems.append(f"{place}: model.nnc is not what run.json is of")
         model = models.network(task["model"], dataset.input_shape, len(dataset.classes))
         if row["seed"] == first:
-            metrics, tables, _ = measure(artefact, model, device, dataset, reference, evaluation)
+            metrics, tables, *_ = measure(artefact, model, device, dataset, reference, evaluation)
             own = claimed[(claimed["point"] == row["point"]) & (claimed["seed"] == first)]
             again = pd.DataFrame(tables["attributions"]).assign(point=row["point"])
             both = own.merge(again, on=_MEASURE, how="outer", suffixes=("_stated", ""))
