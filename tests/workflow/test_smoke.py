@@ -230,7 +230,7 @@ def test_an_entry_of_the_board_is_measured_again(smoke_run, tmp_path, capfd):
     assert "| no |" in (tmp_path / "board/README.md").read_text()
     assert board.main(["verify", str(entry)]) == 0, capfd.readouterr()
     mark = json.loads((entry / "verified.json").read_text())
-    assert mark["runs"] == 4 and mark["accuracy_off"] == 0 and mark["measure_off"] < 1e-6
+    assert mark["runs"] == 4 and max(mark["accuracy_off"], mark["measure_off"]) < 1e-6
     assert f"| {mark['on']} |" in (tmp_path / "board/README.md").read_text()
     # an entry is a folder of results like any other
     assert ecqx.load_result("digits/uniform_ptq@bits~4", entry).row["seed"] == 0
