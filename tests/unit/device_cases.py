@@ -35,6 +35,7 @@ POINTS = {
         {"relevance": list(SOURCES), "window": "above", "relevance_of": "shadow"},
         {"composite": "epsilon_alpha2_beta1_flat", "start": "probability", "batch_norm": "pass"},
     ],
+    "prune_structured": [{"quantizer": ["none", "cerwu"], "matching": "swa"}],
     "wcam": [{"matching": ["ewa", "swa", "sswa", "e2kd"]}],
 }
 _PRETRAINING = {"epochs": 1, "learning_rate": 1e-3, "batch_size": 8, "weight_decay": 1e-2}
@@ -147,7 +148,7 @@ class Jobs:
     def compress(self, method: str) -> None:
         self.run("pretrain")
         points = self._points(method)
-        self._script("compress", method=method, budget=_BUDGET, points=points)
+        self._script("compress", method=method, budget=_BUDGET, points=points, own_model=None)
         for point in points:
             folder = self._run_folder(method, point)
             run = json.loads((folder / "run.json").read_text())

@@ -42,6 +42,23 @@ def test_step_cost_prints_its_rows():
 
 
 @pytest.mark.slow
+def test_matching_cost_prints_its_rows():
+    command = ["-m", "benchmarks.matching_cost", "--models", "small_vgg", "--matchings", "e2kd"]
+    done = subprocess.run(
+        [sys.executable, *command, "--pairs", "1", "--threads", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [(row["of"], row["interval"]) for row in rows] == [
+        (of, interval) for of in ("itself", "student") for interval in (1, 2, 16)
+    ]
+    assert all(row["ratio"] > 0 and row["threads"] == 1 for row in rows)
+
+
+@pytest.mark.slow
 def test_explainer_cost_prints_its_rows():
     names = ["excitation_backprop", "rap"]
     command = ["-m", "benchmarks.explainer_cost", "--explainers", *names]
