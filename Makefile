@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CXX_FOUND := $(shell command -v $${CXX:-c++} || command -v g++ || command -v clang++)
 CORES ?= all
+# what torch needs on a GPU alone
+CUDA := ^(cuda-|nvidia-|triton)
 # Snakemake ends in a traceback on files that it cannot read
 CHECK := $(if $(CONFIG),PYTHONPATH=workflow $(BIN)/python -m pipeline.planning.config_files $(CONFIG) &&)
 SNAKEMAKE := $(CHECK) $(BIN)/snakemake
@@ -25,6 +27,7 @@ help:
 	@echo
 	@echo 'CONFIG=...      a configuration of your own, laid over config/default.yaml'
 	@echo 'CORES=4         number of jobs at a time (default: all cores)'
+	@echo 'CPU=1           set .venv up without CUDA, see README.md'
 	@echo 'PYTHON=...      the Python 3.11 that .venv is made with'
 
 benchmark: $(STAMP)
@@ -58,5 +61,6 @@ $(STAMP): requirements.lock
 	  { echo 'A C++ compiler is needed to build nncodec: install one (Debian: apt install g++,' \
 	         'conda: cxx-compiler).' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	grep -vE '$(if $(CPU),$(CUDA),^$$)' requirements.lock > $(VENV)/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.lock
 	@touch $@
