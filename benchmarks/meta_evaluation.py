@@ -36,6 +36,7 @@ from ecqx.evaluation.maps import informative
 from ecqx.evaluation.meta_evaluation import (
     adversary_reactivity,
     noise_resilience,
+    noise_to_signal,
     perturbed_inputs,
     perturbed_network,
 )
@@ -51,12 +52,22 @@ from ecqx.tasks.task import predict
 # What is perturbed -> how strongly: so that nothing should be seen of it, and so that all should.
 NOISE = {"weights": (0.001, 2.0), "inputs": (0.001, 5.0)}
 SCORES = ("intra_resilience", "inter_resilience", "intra_reactivity", "inter_reactivity")
-HEADERS = ["Metric", "Maps", "Score", "Noise: values stay", "Noise: ranks stay",
-           "Adversary: values move", "Adversary: values get worse"]  # fmt: skip
+HEADERS = [
+    "Metric",
+    "Maps",
+    "Score",
+    "Noise: values stay",
+    "Noise: ranks stay",
+    "Adversary: values move",
+    "Adversary: values get worse",
+    "Noise : adversary [%]",
+]
 NOTE = (
-    "Score: mean of the four others, each 1 at best. Values stay, move: p-value of Wilcoxon's "
-    "signed-rank test, and 1 minus it; ranks stay: share of the networks' ranks, sample by sample; "
-    "get worse: share of values. Means over explainers. "
+    "Score: mean of the next four, each 1 at best. Values stay, move: p-value of Wilcoxon's "
+    "signed-rank test (0.5 on average where shifts go to neither side), and 1 minus it; ranks "
+    "stay: share of the networks' ranks, sample by sample; get worse: share of values. Noise : "
+    "adversary: how far values move under noise, relative to how far under the adversary. Means "
+    "over explainers. "
 )
 MEASURE = ("explainer", "metric", "signed")
 
@@ -163,14 +174,16 @@ def scores(plain: Measured, slightly: Measured, entirely: Measured) -> Iterator[
     kept = slightly.decided == plain.decided
     changed = entirely.decided != plain.decided
     for key, before in plain.values.items():
-        defined = ~np.isnan(before)
+        noisy, destroyed = slightly.values[key], entirely.values[key]
+        counted = [part & ~np.isnan(before) for part in (kept, changed)]
         better = metrics.measured()[key[1]].higher_is_better
         found = (
-            *noise_resilience(before, slightly.values[key], kept & defined),
-            *adversary_reactivity(before, entirely.values[key], changed & defined, better),
+            *noise_resilience(before, noisy, counted[0]),
+            *adversary_reactivity(before, destroyed, counted[1], better),
         )
+        ratio = noise_to_signal(before, noisy, destroyed, *counted)
         yield dict(zip(MEASURE, key, strict=True)) | dict(zip(SCORES, found, strict=True)) | {
-            "kept": kept.mean(), "changed": changed.mean()
+            "noise_to_signal": ratio, "kept": kept.mean(), "changed": changed.mean()
         }  # fmt: skip
 
 
@@ -197,8 +210,9 @@ def rows(results: Path, perturbations: int, explainers: Sequence[str]) -> Iterat
 def document(table: pd.DataFrame) -> rendering.Document:
     """A section per task and kind of noise: a row per metric and sign of the maps, best first."""
     by = [*TASK, "perturbed", "metric", "signed"]
-    of_seed = table.groupby([*by, "seed"])[[*SCORES, "score"]].mean().reset_index()
-    means = statistics.aggregate(of_seed, by, [*SCORES, "score"])
+    shown = ["score", *SCORES, "noise_to_signal"]
+    of_seed = table.groupby([*by, "seed"])[shown].mean().reset_index()
+    means = statistics.aggregate(of_seed, by, shown)
     means = means.sort_values("score_mean", ascending=False, kind="stable")
     sections = []
     for task, what in itertools.product(tasks_of(table), NOISE):
@@ -218,11 +232,13 @@ def document(table: pd.DataFrame) -> rendering.Document:
 
 
 def _cells(row: dict) -> list[str]:
-    parts = [
-        rendering.measure(tuple(row[f"{name}_{part}"] for part in ("mean", "half_width", "n")))
-        for name in ("score", *SCORES)
-    ]
-    return [style.label(row["metric"]), "signed" if row["signed"] else "absolute", *parts]
+    def measure(name, factor=1):
+        interval = tuple(row[f"{name}_{part}"] for part in ("mean", "half_width", "n"))
+        return rendering.measure(interval, factor)
+
+    maps = "signed" if row["signed"] else "absolute"
+    parts = [measure(name) for name in ("score", *SCORES)]
+    return [style.label(row["metric"]), maps, *parts, measure("noise_to_signal", 100)]
 
 
 def main() -> None:

@@ -6,6 +6,9 @@ should neither shift its values (intra-consistency) nor change the order in whic
 (inter-consistency). And it should react to adversaries: where decisions change, values should be
 others, and worse. There, explanation methods are ranked; here, networks, since that is what the
 metrics are for.
+
+A p-value sees the smallest shift if it goes to one side, and none in a metric that is too coarse to
+shift. `noise_to_signal` therefore says how large the shifts are.
 """
 
 from __future__ import annotations
@@ -97,6 +100,29 @@ def adversary_reactivity(
     intra = 1 - _mean([_p_value(a[k], b[k]) for a, b, k in parts])
     worse = after < before if higher_is_better else after > before
     return intra, _mean(worse[changed])
+
+
+def noise_to_signal(
+    before: np.ndarray, slightly: np.ndarray, entirely: np.ndarray, kept: np.ndarray,
+    changed: np.ndarray,
+) -> float:  # fmt: skip
+    """How far slight noise moves a metric, relative to how far destruction does.
+
+    Parameters
+    ----------
+    before, slightly, entirely : ndarray, shape (networks, samples); values of the metric without
+        noise, with slight noise, and with one that destroys what it judges.
+    kept, changed : ndarray of bool, shape (networks, samples); what counts of `slightly`, and of
+        `entirely`; see `noise_resilience` and `adversary_reactivity`.
+
+    Returns
+    -------
+    float, at least 0; mean absolute difference to `before` under slight noise, divided by that
+    under the destroying one. NaN where nothing counts, or nothing moves at all.
+    """
+    noise = _mean(np.abs(slightly - before)[kept])
+    signal = _mean(np.abs(entirely - before)[changed])
+    return noise / signal if signal else np.nan
 
 
 def _p_value(before: np.ndarray, after: np.ndarray) -> float:

@@ -67,6 +67,14 @@ _BRIEFS = {
         "Predictions that differ from those of full precision." + _OVER_SEEDS,
         ("Method", "Operating point", "Flips [%]"),
     ),
+    "classes": Brief(
+        "Accuracy by class: change beyond the mean of all classes, and agreement." + _OVER_SEEDS,
+        ("Method", "Class", "Beyond the others [points]", "Agreement [%]"),
+    ),
+    "complexity": Brief(
+        "Gini index of maps: near 1, a few positions have all." + _OVER_SEEDS,
+        ("Explainer", "Network", "Gini index"),
+    ),
     "published": Brief(
         "Compression ratios that were published, and those here.",
         ("Published ratio [–]", "Task", "Ratio here [–]"),

@@ -13,6 +13,7 @@ from torch import nn
 from ecqx.evaluation.meta_evaluation import (
     adversary_reactivity,
     noise_resilience,
+    noise_to_signal,
     perturbed_inputs,
     perturbed_network,
 )
@@ -75,6 +76,18 @@ def test_at_the_ends():
     # the best becomes the worst
     before = np.sort(before, axis=0)
     assert noise_resilience(before, before[::-1], every)[1] == 0
+
+
+def test_noise_is_measured_by_what_destruction_does():
+    before, after, counted = draw(2)
+    broken = np.where(counted, after, np.nan)
+    assert noise_to_signal(before, broken, before - 3, counted, ~counted) == pytest.approx(
+        np.mean(np.abs(after - before)[counted]) / 3
+    )
+    every = np.ones(before.shape, dtype=bool)
+    assert noise_to_signal(before, before, after, every, every) == 0
+    assert math.isnan(noise_to_signal(before, after, before, every, every))
+    assert math.isnan(noise_to_signal(before, after, after, ~every, every))
 
 
 def test_networks_of_equal_value_share_a_rank():
