@@ -207,6 +207,17 @@ def _table_of(bitstream: bytes) -> tuple[list[Entry], bytes, dict[str, Any]]:
     return _read_table(bitstream[table.payload : table.end])
 
 
+def weight_bytes(bitstream: bytes) -> dict[str, int]:
+    """Bytes of the unit of each quantized weight, with its header, by name and in order.
+
+    They depend on the weight's own codes and step alone; all but the rest of a bitstream.
+    """
+    names = weights(bitstream)
+    # two units begin a bitstream, vectors and table end it
+    extents = codec.extents(bitstream)[2 : 2 + len(names)]
+    return {name: end - start for name, (start, end) in zip(names, extents, strict=True)}
+
+
 def parts(bitstream: bytes) -> dict[str, int]:
     """Bytes of a bitstream by what they are for.
 

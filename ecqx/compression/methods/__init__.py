@@ -27,6 +27,7 @@ _CLASSES = {
     "optq": "obs.OPTQ",
     "cerwu": "obs.CERWU",
     "obs_relevance": "obs.RelevanceOBS",
+    "allocate": "allocate.Allocate",
 }
 NAMES = tuple(_CLASSES)
 

@@ -56,7 +56,7 @@ def test_every_method_that_trains_takes_it(name):
 
 
 def test_all_but_those_that_do_not_train():
-    untrained = {"uniform_ptq", "nncodec", "optq", "cerwu", "obs_relevance"}
+    untrained = {"uniform_ptq", "nncodec", "optq", "cerwu", "obs_relevance", "allocate"}
     assert set(methods.NAMES) - set(TRAINED) == untrained
     model, task = example()
     outcome = attempt_point(UniformPTQ, {"distil": True}, model, task, SEED)
