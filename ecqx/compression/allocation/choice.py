@@ -23,8 +23,8 @@ def choose(
     budget : bytes
     most_states : how many budgets are told apart. Where more bytes than that are to be given away,
         beyond the smallest candidates, sizes are rounded up to multiples of so many bytes that it
-        is enough: the budget is kept all the same, and at most one such multiple per layer of it
-        is left unused. Below, the choice is exact.
+        is enough: the budget is kept all the same, and the choice is at least as good as any that
+        takes one such multiple less per layer, and one more. Below, it is exact.
 
     Returns
     -------
@@ -32,12 +32,12 @@ def choose(
     choice keeps the budget
     """
     least = sizes.min(axis=1)
-    spare = min(int(budget - least.sum()), int((sizes.max(axis=1) - least).sum()))
+    spare, most = int(budget - least.sum()), int((sizes.max(axis=1) - least).sum())
     if spare < 0:
         return None
-    unit = -(-(spare + 1) // most_states)
+    unit = -(-(min(spare, most) + 1) // most_states)
     beyond = -(-(sizes - least[:, None]) // unit)  # rounded up
-    states = spare // unit + 1
+    states = min(spare // unit, int(beyond.max(axis=1, initial=0).sum())) + 1
     best = np.zeros(states)  # the least cost of the layers so far, by what they may take
     taken = np.zeros((len(costs), states), dtype=np.min_scalar_type(costs.shape[1]))
     for layer, (own, more) in enumerate(zip(costs, beyond, strict=True)):
