@@ -93,8 +93,10 @@ def randomisation_rows(
 def randomisable_layers(model: nn.Module, sample: Tensor) -> dict[str, list[nn.Module]]:
     """Layers with parameters in the order of randomisation: the last one that runs comes first.
 
-    A normalisation belongs to the layer before it. With all layers initialised anew the network is
-    then an untrained one; a new layer before statistics of the old one would be neither.
+    What computes with parameters of its own around other layers (a class token, a position
+    embedding) counts where it begins. A normalisation belongs to the layer before it. With all
+    layers initialised anew the network is then an untrained one; a new layer before statistics of
+    the old one would be neither.
 
     Parameters
     ----------
@@ -116,11 +118,12 @@ def randomisable_layers(model: nn.Module, sample: Tensor) -> dict[str, list[nn.M
         ran.pop(name, None)  # a layer that runs repeatedly counts where it runs last
         ran[name] = module
 
-    handles = [
-        module.register_forward_hook(lambda m, inputs, output, name=name: record(name, m))
-        for name, module in model.named_modules()
-        if any(True for _ in module.parameters(recurse=False))
-    ]
+    handles = []
+    for name, module in model.named_modules():
+        if any(True for _ in module.parameters(recurse=False)):
+            around = any(True for _ in module.children())
+            register = module.register_forward_pre_hook if around else module.register_forward_hook
+            handles.append(register(lambda m, *given, name=name: record(name, m)))
     try:
         with evaluating(model), torch.no_grad():
             model(sample.to(device_of(model, sample.device)))
@@ -132,10 +135,11 @@ def randomisable_layers(model: nn.Module, sample: Tensor) -> dict[str, list[nn.M
 
     groups: list[tuple[str, list[nn.Module]]] = []
     for name, module in ran.items():
-        if not hasattr(module, "reset_parameters"):
+        known = hasattr(module, "reset_parameters") or isinstance(module, nn.MultiheadAttention)
+        if not known and all(own.numel() == 1 for own in module.parameters(recurse=False)):
             raise ValueError(
                 f"{name or 'the model'} ({type(module).__name__}) cannot be initialised anew: it "
-                "has parameters and no reset_parameters()"
+                "has no reset_parameters(), and nothing to shuffle"
             )
         if isinstance(module, _BatchNorm) and groups:
             groups[-1][1].append(module)
@@ -145,15 +149,28 @@ def randomisable_layers(model: nn.Module, sample: Tensor) -> dict[str, list[nn.M
 
 
 def _initialise(module: nn.Module, rng: torch.Generator) -> None:
-    """Give a layer the parameters and statistics of an untrained one."""
-    fresh = copy.deepcopy(module).cpu()
+    """Give a layer the parameters and statistics of an untrained one.
+
+    Where no initialisation is known, its own parameters are shuffled.
+    """
     seed = int(torch.randint(2**63 - 1, (), generator=rng))
     # Layers draw from torch's own generator and no other. Seeding that of the CPU alone, not
     # through torch.manual_seed, leaves the devices' as they are.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        fresh.reset_parameters()
-    module.load_state_dict(fresh.state_dict())
+        if hasattr(module, "reset_parameters"):
+            fresh = copy.deepcopy(module).cpu()
+            fresh.reset_parameters()
+            module.load_state_dict(fresh.state_dict())
+        elif isinstance(module, nn.MultiheadAttention):
+            fresh = copy.deepcopy(module).cpu()
+            fresh.out_proj.reset_parameters()
+            fresh._reset_parameters()
+            module.load_state_dict(fresh.state_dict())
+        else:
+            for own in module.parameters(recurse=False):
+                order = torch.randperm(own.numel()).to(own.device)
+                own.data = own.data.flatten()[order].view_as(own)
 
 
 def known_metrics(metrics: Iterable[str]) -> list[str]:

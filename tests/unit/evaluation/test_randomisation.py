@@ -1,5 +1,6 @@
 """The sanity check tells explainers of the network from those of the input alone."""
 
+import copy
 import math
 
 import numpy as np
@@ -7,10 +8,15 @@ import pytest
 import scipy.stats
 import torch
 from torch import nn
+from torchvision.models import VisionTransformer
 
 from ecqx.evaluation.consistency import METRICS
 from ecqx.evaluation.explainers import EXPLAINERS, explainer
-from ecqx.evaluation.randomisation import randomisable_layers, randomisation_rows
+from ecqx.evaluation.randomisation import (
+    _initialise,
+    randomisable_layers,
+    randomisation_rows,
+)
 from ecqx.tasks.datasets import cluttered_digits
 from ecqx.tasks.models import mlp_gsc, residual_cnn, small_vgg
 
@@ -189,6 +195,34 @@ def test_one_sample_has_no_spread_and_inapplicable_explainers_no_rows():
     rows = randomisation_rows(model, x, target, names, ["cosine"], rng())
     assert {row["explainer"] for row in rows} == {"gradient_x_input"}
     assert all(row["n"] == 1 and math.isnan(row["std"]) for row in rows)
+
+
+def test_networks_with_attention_and_parameters_of_their_own():
+    torch.manual_seed(0)
+    model = VisionTransformer(8, 4, 1, 2, 8, 16, num_classes=3)
+    nn.init.normal_(model.heads.head.weight)
+    block = "encoder.layers.encoder_layer_0"
+    layers = randomisable_layers(model, torch.zeros(1, 3, 8, 8))
+    assert list(layers) == [
+        "heads.head", "encoder.ln", f"{block}.mlp.3", f"{block}.mlp.0", f"{block}.ln_2",
+        f"{block}.self_attention", f"{block}.ln_1", "encoder", "conv_proj", "",
+    ]  # fmt: skip
+    model.class_token.data.normal_()
+    x, target = torch.randn(3, 3, 8, 8), torch.tensor([0, 1, 2])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    rows = randomisation_rows(model, x, target, ["gradient_x_input"], ["cosine"], rng())
+    assert {row["layer"] for row in rows} == layers.keys()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    again = randomisation_rows(model, x, target, ["gradient_x_input"], ["cosine"], rng())
+    assert str(again) == str(rows)
+    changed = copy.deepcopy(model)
+    for modules in randomisable_layers(changed, x[:1]).values():
+        for module in modules:
+            _initialise(module, rng())
+    weights = {n: p for n, p in changed.named_parameters() if p.ndim > 1}
+    assert not any(torch.equal(value, before[name]) for name, value in weights.items())
+    token = changed.class_token.flatten()
+    assert torch.equal(token.sort().values, before["class_token"].flatten().sort().values)
 
 
 def test_bad_input_is_named():
