@@ -67,13 +67,18 @@ def pretrain(
 
     Raises
     ------
-    ValueError : weight_decay negative.
+    ValueError : weight_decay negative, or no parameter of the network is to be trained.
     FloatingPointError : the loss stopped being finite.
     """
     if weight_decay < 0:
         raise ValueError(f"weight_decay is {weight_decay}, expected at least 0")
     with global_seed(rng):
         model = build(task.input_shape, task.n_classes)
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise ValueError(
+                "the network is frozen: requires_grad is False for all of its parameters, "
+                "expected some to train, or a checkpoint"
+            )
         start = pretrained(model) if pretrained is not None else "random initialisation"
         model.to(task.device)
         optimizer = torch.optim.AdamW(

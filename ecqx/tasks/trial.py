@@ -26,19 +26,25 @@ def tried_logits(model: nn.Module, x: Tensor, classes: int | None = None) -> Ten
     Raises
     ------
     ValueError : as :func:`ecqx.tasks.plain.check_modules`; or in one of the modes the network
-        cannot take such inputs, or gives something else than such logits. One line.
+        cannot take such inputs, or gives something else than such logits, or in training mode such
+        as it cannot be trained by. One line.
     """
     # a copy: training mode changes running statistics
     network = plain(model)
     x = x.to(device_of(network, x.device))
     logits = _logits(network.eval(), x, classes, "")
-    _logits(network.train(), x, logits.shape[1], " in training mode")
-    return logits
+    shown = _logits(network.train(), x, logits.shape[1], " in training mode")
+    if any(True for _ in network.parameters()) and not shown.requires_grad:
+        raise ValueError(
+            "gives logits from which no gradient leads back in training mode, expected a forward "
+            "pass without torch.no_grad, detach and the like"
+        )
+    return logits.detach()
 
 
 def _logits(network: nn.Module, x: Tensor, classes: int | None, when: str) -> Tensor:
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        with torch.enable_grad(), torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
             logits = network(x)
     # whatever the user's code raises, one line of it is enough for the user
     except Exception as error:

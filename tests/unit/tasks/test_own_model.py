@@ -55,6 +55,13 @@ class WithAuxiliaryOutput(nn.Linear):
 def auxiliary(input_shape, n_classes):
     return WithAuxiliaryOutput(16, n_classes)
 
+class Detached(nn.Linear):
+    def forward(self, x):
+        return super().forward(x.flatten(1)).detach()
+
+def detached(input_shape, n_classes):
+    return Detached(16, n_classes)
+
 class Wider(nn.Linear):
     def forward(self, x):
         logits = super().forward(x.flatten(1))
@@ -160,6 +167,7 @@ def test_a_factory_that_returns_no_network(net):
         ("several", " gives tuple, expected float logits of shape (2, 3)"),
         ("script", " returned a network in which the network is a script module (torch.jit), exp"),
         ("auxiliary", " gives tuple in training mode, expected float logits of shape (2, 3)"),
+        ("detached", " gives logits from which no gradient leads back in training mode, expected"),
         ("wider", " gives logits of shape (2, 6) in training mode, expected (2, 3)"),
         ("decided", " gives torch.int64, expected float logits of shape (2, 3)"),
     ],

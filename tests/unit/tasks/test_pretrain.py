@@ -123,3 +123,20 @@ def test_a_gpu_learns_what_the_cpu_learns(bars):
     assert not on_gpu.model[1].weight.is_cuda
     assert on_gpu.epoch == on_cpu.epoch
     torch.testing.assert_close(on_gpu.model[1].weight, on_cpu.model[1].weight)
+
+
+def test_a_frozen_network_is_refused(bars):
+    def frozen(input_shape, n_classes):
+        return build(input_shape, n_classes).requires_grad_(False)
+
+    def frozen_below(input_shape, n_classes):
+        model = frozen(input_shape, n_classes)
+        model[-1].requires_grad_(True)
+        return model
+
+    with pytest.raises(ValueError, match="the network is frozen: .* some to train, or a check"):
+        pretrain(frozen, bars, generator(0))
+    model = pretrain(frozen_below, bars, generator(0)).model
+    other = pretrain(frozen_below, bars, generator(0), weight_decay=0.5).model
+    assert torch.equal(model[1].weight, other[1].weight)
+    assert not torch.equal(model[-1].weight, other[-1].weight)
