@@ -3,12 +3,12 @@
 import functools
 
 import torch
-from pipeline.jobs.measuring import measure, undefined
 
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.methods.distil import Distil
 from ecqx.compression.run import compress_point
 from ecqx.evaluation.evaluate import make_reference
+from ecqx.evaluation.measuring import measure, undefined
 from ecqx.tasks import models
 from ecqx.tasks.data import Dataset, Split
 from ecqx.tasks.task import Budget, Task, objective, predict
