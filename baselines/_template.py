@@ -14,6 +14,10 @@ import torch
 
 from ecqx.compression.contract import Compressed, Quantized, check_range, parameter, quantizable
 
+# What figures, tables and the page call it, and its color there. Either may be left out.
+LABEL = "Ternary"
+COLOR = "#7a5c00"
+
 
 @dataclass(frozen=True)
 class Method:

@@ -57,6 +57,7 @@ def add(entry: Path, results: Path, method: str, file: Path, by: str, link: str)
         needs no download.
     OSError : a file is missing.
     """
+    from ecqx.compression import declared
     from ecqx.tasks import datasets
 
     if entry.exists():
@@ -95,8 +96,7 @@ def add(entry: Path, results: Path, method: str, file: Path, by: str, link: str)
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100)
     (entry / "config.yaml").write_text(text, encoding="utf-8")
     records = [json.loads((entry / place / "run.json").read_text("utf-8")) for place in places]
-    summaries = {method: part.provenance.methods.get(method, method)}
-    provenance.of_records(records, summaries).write(entry)
+    provenance.of_records(records, {method: declared.read(entry / METHOD)}).write(entry)
     _write(entry / ENTRY, {"method": method, "by": by, "link": link})
     return len(runs)
 

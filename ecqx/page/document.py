@@ -21,7 +21,7 @@ import pandas as pd
 from ecqx.page.about import About, of
 from ecqx.page.maps import BUDGET, Gallery, embedded
 from ecqx.page.payload import payload, run_numbers
-from ecqx.results import files
+from ecqx.results import files, provenance, style
 from ecqx.results.variants import by_variant, variants
 
 LIBRARY = "vendor/plotly-basic.min.js"
@@ -129,6 +129,7 @@ def render_folder(folder: str | Path, galleries: Sequence[Gallery] = ()) -> str:
     runs, attributions = (
         pd.read_csv(paths[name], float_precision="round_trip") for name in ("runs", "attributions")
     )
+    style.register(provenance.looks(folder))
     methods = files.read(paths["methods"]) if paths["methods"] is not None else None
     names = variants(runs, methods)
     return render(

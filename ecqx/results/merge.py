@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from ecqx import page
-from ecqx.results import collected, merging, tables
+from ecqx.results import collected, merging, style, tables
 from ecqx.results.tables import coverage
 
 
@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     merged.write(options.into)
+    style.register(merged.provenance.looks)
     results = collected.read(options.into)
     tables.write_all(results, options.into / "tables")
     text = page.render_folder(options.into)

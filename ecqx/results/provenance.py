@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ecqx.results.keys import BENCHMARK_VERSION, SCHEMA_VERSION
 
@@ -30,12 +30,15 @@ class Provenance:
         if files differed from it; None outside of a repository), ``device`` and ``runs``, how many
         runs were made so.
     methods : dict of str to str, method -> what it is, in one line.
+    looks : dict of str to dict, method -> ``label`` and ``color``, of those whose file gives them,
+        see :func:`ecqx.results.style.register`.
     """
 
     benchmark: int = BENCHMARK_VERSION
     schema: int = SCHEMA_VERSION
     origins: list[dict[str, Any]] = field(default_factory=list)
     methods: dict[str, str] = field(default_factory=dict)
+    looks: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def write(self, folder: Path) -> Path:
         """Write it to a folder of results; the path of the file."""
@@ -44,17 +47,35 @@ class Provenance:
         return path
 
 
-def of_records(records: Iterable[Mapping[str, Any]], methods: Mapping[str, str]) -> Provenance:
+class Described(Protocol):
+    """What is said of a method; empty where nothing is."""
+
+    summary: str
+    label: str
+    color: str
+
+
+def of_records(
+    records: Iterable[Mapping[str, Any]], methods: Mapping[str, Described]
+) -> Provenance:
     """The provenance of runs.
 
     Parameters
     ----------
     records : iterable of mappings, the run.json of each; ``versions``, ``git`` and ``device``.
-    methods : method -> what it is, in one line.
+    methods : method -> what is said of it.
     """
+    looks = {
+        name: {key: value for key in ("label", "color") if (value := getattr(about, key))}
+        for name, about in methods.items()
+    }
     origins = [{key: record[key] for key in ("versions", "git", "device")} | {"runs": 1}
                for record in records]  # fmt: skip
-    return Provenance(origins=_counted(origins), methods=dict(methods))
+    return Provenance(
+        origins=_counted(origins),
+        methods={name: about.summary for name, about in methods.items()},
+        looks={name: look for name, look in looks.items() if look},
+    )
 
 
 def read(folder: str | Path) -> Provenance | None:
@@ -73,6 +94,12 @@ def read(folder: str | Path) -> Provenance | None:
         raise ValueError(f"{path}: says nothing of where results come from: {error}") from error
 
 
+def looks(folder: str | Path) -> dict[str, dict[str, str]]:
+    """Labels and colors of the methods of a folder whose files give them."""
+    known = read(folder)
+    return {} if known is None else known.looks
+
+
 def configurations(folder: str | Path) -> list[str]:
     """The effective configurations that lie in a folder of results, as YAML."""
     paths = sorted(Path(folder).glob(_CONFIGURATIONS))
@@ -87,6 +114,7 @@ def merged(parts: Iterable[Provenance]) -> Provenance:
         schema=parts[0].schema,
         origins=_counted(origin for part in parts for origin in part.origins),
         methods={name: text for part in reversed(parts) for name, text in part.methods.items()},
+        looks={name: look for part in reversed(parts) for name, look in part.looks.items()},
     )
 
 

@@ -143,6 +143,20 @@ _SPELLINGS = {
 }  # fmt: skip
 
 
+_OWN: dict[str, Mapping[str, str]] = {}
+
+
+def register(looks: Mapping[str, Mapping[str, str]]) -> None:
+    """Let methods that this file does not know be called and colored as their files say.
+
+    Parameters
+    ----------
+    looks : mapping of str to mapping, method -> ``label`` and ``color`` (``#rrggbb``); either may
+        be absent. The methods that this file knows keep theirs.
+    """
+    _OWN.update({name: look for name, look in looks.items() if name not in _KNOWN})
+
+
 def context():
     """Context in which figures are built and rendered with this style."""
     return matplotlib.rc_context(RC)
@@ -214,10 +228,12 @@ def method_styles(
             styles[name] = _KNOWN[name]
         else:
             method, comma, rest = name.partition(", ")
-            known = _KNOWN[method].label if method in _KNOWN else words(method)
+            own = _OWN.get(method, {})
+            known = _KNOWN[method].label if method in _KNOWN else own.get("label", words(method))
+            color = _SPARE_COLORS[spare % len(_SPARE_COLORS)]
             styles[name] = MethodStyle(
                 known + comma + words(rest),
-                _SPARE_COLORS[spare % len(_SPARE_COLORS)],
+                color if comma else own.get("color", color),  # variants are told apart by it
                 _SPARE_MARKERS[spare % len(_SPARE_MARKERS)],
                 _SPARE_SIZES[spare % len(_SPARE_SIZES)],
             )

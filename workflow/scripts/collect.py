@@ -1,6 +1,5 @@
 """The tables of all runs, and beside them what the runs were made by."""
 
-import ast
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -10,6 +9,7 @@ import yaml
 from pipeline.jobs import rows, table_checks
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
+from ecqx.compression import declared
 from ecqx.results import provenance
 from ecqx.results.keys import STATUSES
 
@@ -28,12 +28,6 @@ def read_parts(paths: Iterable[Path]) -> list[dict[str, str]]:
     """Rows of all files; what several seeds say alike comes once."""
     parts = (tuple(row.items()) for path in paths for row in rows.read(path))
     return [dict(row) for row in dict.fromkeys(parts)]
-
-
-def summary_of(method: str) -> str:
-    """What a method is: the first line of its file."""
-    text = (ROOT / f"baselines/{method}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(text)) or method).partition("\n")[0]
 
 
 def main(snakemake) -> None:
@@ -59,7 +53,10 @@ def main(snakemake) -> None:
         table_checks.check_columns(table, collected, schemas[table])
         rows.write(table, places.table(table), collected)
     made = [places.table(name) for name in ("runs", *parts)]
-    methods = {method: summary_of(method) for method in settings["config"]["methods"]}
+    methods = {
+        method: declared.read(ROOT / f"baselines/{method}.py")
+        for method in settings["config"]["methods"]
+    }
     made.append(provenance.of_records(records, methods).write(places.results))
     # a file to run the same again with
     text = yaml.safe_dump(settings["config"], sort_keys=False, allow_unicode=True, width=100)

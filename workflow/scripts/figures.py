@@ -9,7 +9,7 @@ from pipeline.jobs.job import leave_receipt, open_log, places_of, require_tables
 from pipeline.places import Places
 
 from ecqx.evaluation.reference import load_maps
-from ecqx.results import controls, figures, files, statistics, style
+from ecqx.results import controls, figures, files, provenance, statistics, style
 from ecqx.results.figures import layout, panels
 from ecqx.results.variants import by_variant, method_of, variants
 
@@ -117,6 +117,7 @@ def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
     places, settings = places_of(snakemake), snakemake.params.settings
     require_tables(places, tell)
+    style.register(provenance.looks(places.results))
     results = Results(places, settings)
     places.figures.mkdir(parents=True, exist_ok=True)
     captions, made = [], []

@@ -2,7 +2,7 @@
 
 from pipeline.jobs.job import leave_receipt, open_log, places_of, require_tables
 
-from ecqx.results import collected, controls, files, tables
+from ecqx.results import collected, controls, files, provenance, style, tables
 
 
 def main(snakemake) -> None:
@@ -10,6 +10,7 @@ def main(snakemake) -> None:
     places = places_of(snakemake)
     require_tables(places, tell)
     folder = places.tables
+    style.register(provenance.looks(places.results))
     missing = []
     found, made = tables.write_all(collected.read(places.results), folder)
     for table in found:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ecqx.compression.declared import Declared
 from ecqx.results import collected, merge, merging, provenance
 from ecqx.results.tables import coverage
 
@@ -22,7 +23,7 @@ def leave(folder, runs, attributions=None, origin=ORIGIN, config="seeds: [0]\n",
     runs.to_csv(folder / "tables/runs.csv", index=False)
     if attributions is not None:
         attributions.to_csv(folder / "tables/attributions.csv.gz", index=False)
-    known = provenance.of_records([origin] * len(runs), {"ecq": "ECQ: entropy"})
+    known = provenance.of_records([origin] * len(runs), {"ecq": Declared("ECQ: entropy", "E", "")})
     provenance.Provenance(**vars(known) | versions).write(folder)
     (folder / "config.yaml").write_text(config)
     return folder
@@ -65,6 +66,7 @@ def test_parts_of_results_give_the_whole(whole, build_attributions, tmp_path):
     count = int(first.sum() + second.sum())
     assert provenance.read(tmp_path / "c").origins == [ORIGIN | {"runs": count}]
     assert (tmp_path / "c/config.yaml").read_text() == "seeds: [0]\n"
+    assert provenance.looks(tmp_path / "c") == {"ecq": {"label": "E"}}
 
 
 def test_another_order_gives_the_same_rows(whole, tmp_path):

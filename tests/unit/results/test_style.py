@@ -187,3 +187,14 @@ def test_results_import_neither_torch_nor_pyplot():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert re.sub(r"\s", "", done.stdout) == "[]"
+
+
+def test_methods_of_ones_own_look_as_their_files_say(monkeypatch):
+    monkeypatch.setattr(style, "_OWN", {})
+    before = style.method_styles(["alpha", "zeta", "ecq"])
+    style.register({"zeta": {"label": "Zeta+", "color": "#123456"}, "ecq": {"label": "Mine"}})
+    looks = style.method_styles(["alpha", "zeta", "zeta, fast", "ecq"])
+    assert (looks["zeta"].label, looks["zeta"].color) == ("Zeta+", "#123456")
+    assert looks["zeta"].marker == before["zeta"].marker
+    assert looks["zeta, fast"].label == "Zeta+, fast" and looks["zeta, fast"].color != "#123456"
+    assert looks["alpha"] == before["alpha"] and looks["ecq"] == before["ecq"]

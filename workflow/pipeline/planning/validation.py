@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from ecqx.compression import declared
 from ecqx.evaluation.complexity import COMPLEXITIES
 from ecqx.evaluation.consistency import METRICS
 from ecqx.evaluation.explainers import EXPLAINERS
@@ -143,6 +144,7 @@ def module_names(folder: Path) -> list[str]:
 def _cross_problems(config: Mapping[str, Any], root: Path) -> Iterator[str]:
     yield from _results_problems(config["results_dir"])
     yield from _method_problems(config, module_names(root / "baselines"))
+    yield from _declaration_problems(config["methods"], root / "baselines")
     yield from _grid_problems(config["grids"])
     yield from _task_problems(config, root / "ecqx/tasks")
     evaluation = config["evaluation"]
@@ -176,6 +178,16 @@ def _method_problems(config: Mapping[str, Any], known: Sequence[str]) -> Iterato
     for method in config["grids"]:
         if method not in known:
             yield f"grids.{method}: unknown method, expected {one_of(method, known)}"
+
+
+def _declaration_problems(methods: Sequence[str], baselines: Path) -> Iterator[str]:
+    for method in methods:
+        path = baselines / f"{method}.py"
+        if path.is_file():
+            try:
+                declared.read(path)
+            except ValueError as error:
+                yield str(error)
 
 
 def _grid_problems(grids: Mapping[str, Any]) -> Iterator[str]:
