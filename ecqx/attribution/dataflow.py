@@ -112,7 +112,11 @@ def is_layer(module: nn.Module) -> bool:
         return False
     if any(True for _ in module.children()) and forward is not nn.MultiheadAttention.forward:
         return False
-    return forward is Sum.forward or getattr(forward, "__module__", "").startswith("torch.nn.")
+    # what torch's forward of a convolution calls, which a class may have written anew
+    parts = [forward, getattr(type(module), "_conv_forward", forward)]
+    return forward is Sum.forward or all(
+        getattr(part, "__module__", "").startswith("torch.nn.") for part in parts
+    )
 
 
 def _traced(model: nn.Module) -> Dataflow:

@@ -247,6 +247,11 @@ class Standardised(nn.Conv2d):
         return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
 
 
+class Centred(nn.Conv2d):
+    def _conv_forward(self, x, weight, bias):
+        return super()._conv_forward(x, weight - weight.mean(), bias)
+
+
 class Quiet(nn.ReLU):
     def forward(self, x):
         return torch.sin(x)
@@ -265,6 +270,7 @@ def test_blocks_that_inherit_from_others_are_explained_as_what_they_are(block):
     ("layer", "named"),
     [
         (Standardised(1, 4, 3), r"0 \(Standardised\): "),
+        (Centred(1, 4, 3), r"0 \(Centred\): "),
         (Quiet(), r"0 \(Quiet\): sin"),
         (
             nn.utils.parametrizations.weight_norm(nn.Linear(8, 8)),
