@@ -77,6 +77,18 @@ def test_explainer_cost_prints_its_rows():
 
 
 @pytest.mark.slow
+def test_faithfulness_prints_its_row():
+    command = ["-m", "benchmarks.faithfulness", "--samples", "8", "--pairs", "1"]
+    done = subprocess.run(
+        [sys.executable, *command, "--threads", "1"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout.splitlines()[-1])
+    assert row["largest_difference"] < 1e-6 and row["compared_maps"] > 0
+    assert row["quantus_ratio"] > 0 and row["maps"] == 6 and row["threads"] == 1
+
+
+@pytest.mark.slow
 def test_variance_writes_its_runs_and_prints_a_table(tmp_path):
     path = tmp_path / "runs.csv"
     counts = ["--pretraining-seeds", "2", "--compression-seeds", "2"]
