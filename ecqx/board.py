@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import datetime
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -209,7 +210,7 @@ def _folder(row: dict[str, Any]) -> Path:
 
 def _measure_task(entry: Path, task: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:
     """Decode and measure the runs of one task; what was found, and what does not agree."""
-    from ecqx.compression.artefact import bitstream
+    from ecqx.compression.artefact import bitstream, size
     from ecqx.evaluation.evaluate import accuracy, reference_of
     from ecqx.evaluation.measuring import measure
     from ecqx.tasks import datasets, models
@@ -232,6 +233,10 @@ def _measure_task(entry: Path, task: dict[str, Any], evaluation: dict[str, Any])
     reference = reference_of(
         trained.model, dataset, evaluation["samples"], evaluation["explainers"]
     )
+    build = functools.partial(
+        models.network, task["model"], dataset.input_shape, len(dataset.classes)
+    )
+    size_fp32_bytes = size.full_precision_bytes(trained.model)
     problems, accuracies, measures = [], [0.0], [0.0]
     stated = float(runs.loc[runs["seed"] == first, "accuracy_fp32"].iloc[0])
     if abs(reference.accuracy - stated) > ACCURACY_OFF:
@@ -249,9 +254,10 @@ def _measure_task(entry: Path, task: dict[str, Any], evaluation: dict[str, Any])
             )
         if hashlib.sha256(artefact).hexdigest() != record["sha256"]:
             problems.append(f"{place}: model.nnc is not what run.json is of")
-        model = models.network(task["model"], dataset.input_shape, len(dataset.classes))
         if row["seed"] == first:
-            metrics, tables, *_ = measure(artefact, model, device, dataset, reference, evaluation)
+            metrics, tables, *_ = measure(
+                artefact, build, size_fp32_bytes, device, dataset, reference, evaluation
+            )
             own = claimed[(claimed["point"] == row["point"]) & (claimed["seed"] == first)]
             again = pd.DataFrame(tables["attributions"]).assign(point=row["point"])
             both = own.merge(again, on=_MEASURE, how="outer", suffixes=("_stated", ""))
@@ -266,6 +272,7 @@ def _measure_task(entry: Path, task: dict[str, Any], evaluation: dict[str, Any])
                 )
             reached = metrics["accuracy"]
         else:
+            model = build(**bitstream.architecture(artefact))
             bitstream.load(model, bitstream.decode(artefact))
             reached = accuracy(model.to(device), dataset.test, score)
         accuracies.append(abs(reached - row["accuracy"]))
