@@ -118,8 +118,7 @@ def test_weights_of_any_layer_take_part(small_task):
 
 
 def test_a_layer_without_a_rule_is_a_reason_to_skip(small_cnn, small_task):
-    small_cnn[2] = nn.MultiheadAttention(8, 2)
-    small_cnn[2].forward = lambda x: x
+    small_cnn[2] = nn.GroupNorm(2, 6)
     outcome = attempt_point(Allocate, {"sensitivity": "lrp"}, small_cnn, small_task, PARTS)
     assert outcome.status == "skipped" and "no LRP rule for: 2" in outcome.reason
     reasons = {name: Allocate(sensitivity=name).skip(small_cnn, small_task) is not None
