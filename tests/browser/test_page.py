@@ -821,10 +821,15 @@ def test_a_method_without_a_run_on_a_task_is_told(opened, tables, tmp_path):
     assert ["No run of ECQ." in note for note in notes] == [False, True, False]
 
 
-def test_on_paper_there_is_nothing_to_press(opened):
+def test_on_paper_there_is_nothing_to_press(opened, tables):
+    methods = tables[0]["method"].nunique()
     driver = opened()
+    click(driver, box(driver, "method", "ECQ"))
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    assert not driver.find_element("id", "controls").is_displayed()
-    assert not any(button.is_displayed() for button in find(driver, ".zoom button, #download"))
+    pressed = ".zoom button, #download, #controls :is(button, select, input)"
+    assert not any(one.is_displayed() for one in find(driver, pressed))
+    # the methods that are drawn stay, as a legend
+    legend = [line.text for line in find(driver, "#filter-method label") if line.is_displayed()]
+    assert "ECQ" not in legend and "ECQx" in legend and len(legend) == methods - 1
     assert all(plot.is_displayed() for plot in find(driver, ".plot"))
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
