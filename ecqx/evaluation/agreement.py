@@ -5,6 +5,7 @@ logit is above 0. A sample with a logit that is not finite (a network compressed
 gets no decision, which counts as wrong and as different from any.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -61,6 +62,29 @@ def flips(logits: Tensor, reference_logits: Tensor, multilabel: bool) -> float:
         )
     own, reference = (decisions(part, multilabel) for part in (logits, reference_logits))
     return (own != reference).double().mean().item()
+
+
+def logit_distance(logits: Tensor, reference_logits: Tensor, multilabel: bool) -> float:
+    """How far the function has moved: Euclidean distance of the logits, mean over samples.
+
+    Where one class is to be chosen, a number that is added to all logits changes no probability:
+    both are centered first.
+
+    Parameters
+    ----------
+    logits, reference_logits : Tensor, shape (n, n_classes); on the same samples in the same order.
+    multilabel : bool, whether each class is a decision of its own.
+
+    Returns
+    -------
+    float
+        NaN if a logit is not finite.
+    """
+    moved = logits.double() - reference_logits.double()
+    if not multilabel:
+        moved = moved - moved.mean(dim=1, keepdim=True)
+    distance = moved.square().sum(dim=1).sqrt().mean().item()
+    return distance if math.isfinite(distance) else math.nan
 
 
 def scorable(logits: Tensor, y: Tensor) -> Tensor:

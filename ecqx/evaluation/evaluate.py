@@ -112,7 +112,7 @@ def make_reference(
     background : Tensor, shape (b, C, H, W), optional; see `explain_all`. All networks that are
         compared with the reference explain against the same one.
     """
-    model = _channels_last(model)
+    model = channels_last(model)
     logits = predict(model, split.x)
     background = split.x[:0] if background is None else background
     return Reference(
@@ -282,7 +282,7 @@ def evaluate_network(
         raise ValueError(
             f"the reference is of {len(reference.logits)} samples, the split has {len(split)}"
         )
-    model = _channels_last(model)
+    model = channels_last(model)
     logits = predict(model, split.x)
     maps = explain_all(model, split.x[index], target, explainers, background=reference.background)
     rows = attribution_rows(
@@ -332,7 +332,7 @@ def anchor_rows(
     ]
 
 
-def _channels_last(model: nn.Module) -> nn.Module:
+def channels_last(model: nn.Module) -> nn.Module:
     """Copy of a network with its weights laid out channels last.
 
     Pooling and convolutions on a CPU take less than half the time in this layout. The copy spares

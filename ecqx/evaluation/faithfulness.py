@@ -15,16 +15,22 @@ and the same in both directions, so that no tie can be to the advantage of a map
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ecqx.evaluation.evaluate import channels_last, moments
 from ecqx.evaluation.maps import informative
 from ecqx.seeding import generator
+from ecqx.tasks import datasets
+from ecqx.tasks.data import Dataset
 from ecqx.tasks.task import predict, samples_at_once
 
+# Whose decision, and whose map is put to the test on it; full precision's own is that of the anchor
+# "identical".
+PAIRS = (("own", "own"), ("reference", "own"), ("own", "reference"))
 # More at once is not faster on a CPU.
 _MOST_SAMPLES = 128
 
@@ -70,6 +76,12 @@ def mean_filler(train: Tensor, rows_differ: bool) -> Tensor:
     """
     dim = (0, 3) if rows_differ else (0, 2, 3)
     return train.double().mean(dim=dim, keepdim=True)[0].to(train.dtype)
+
+
+def filler_of(dataset: Dataset) -> Tensor:
+    """`mean_filler` of a data set; its module says whether rows differ (``ROWS_DIFFER``)."""
+    rows_differ = getattr(datasets.get(dataset.name), "ROWS_DIFFER", False)
+    return mean_filler(dataset.train.x, rows_differ)
 
 
 def occlusion_curves(
@@ -153,6 +165,71 @@ def occlusion_curves(
         key: OcclusionCurves(occluded, curves[places[key, 1]], curves[places[key, -1]])
         for key in maps
     }
+
+
+def gains(
+    model: nn.Module,
+    reference_model: nn.Module,
+    x: Tensor,
+    target: Tensor,
+    maps: Mapping[str, Tensor],
+    reference_maps: Mapping[str, Tensor],
+    filler: Tensor,
+    groups: int,
+    signed: Sequence[bool] = (True, False),
+    multilabel: bool = False,
+) -> dict[tuple[str, str, str, bool], Tensor]:
+    """Symmetric relevance gains of a network's maps and full precision's, on both networks.
+
+    Together they tell why maps change. If the network decides by other evidence that its map shows,
+    its own map is better on it than that of full precision. If it decides by the same evidence and
+    its map got worse, that of full precision is better, on both networks. Gains on one network can
+    be compared; on two, they also differ by how sure these are.
+
+    Parameters
+    ----------
+    model, reference_model : nn.Module, the network and full precision; come back as they were.
+    x, target, filler, groups, multilabel : see `occlusion_curves`.
+    maps, reference_maps : mapping of str to Tensor, explainer -> maps, shape (n, H, W); of the
+        network and of full precision. Explainers that only one of them has are left out.
+    signed : sequence of bool; True: by the values of the maps, False: by their magnitudes.
+
+    Returns
+    -------
+    dict
+        (explainer, network, map, signed) -> gains, float64, shape (n,), with the network and the
+        map those of ``PAIRS``.
+    """
+    shared = [name for name in maps if name in reference_maps]
+    of = {"own": maps, "reference": reference_maps}
+    networks = {"own": channels_last(model), "reference": channels_last(reference_model)}
+    found = {}
+    for network, judged in networks.items():
+        chosen = {
+            (name, network, source, sign): of[source][name] if sign else of[source][name].abs()
+            for name in shared
+            for of_network, source in PAIRS
+            if of_network == network
+            for sign in signed
+        }
+        curves = occlusion_curves(judged, x, target, chosen, filler, groups, multilabel)
+        found |= {key: curve.gain() for key, curve in curves.items()}
+    return found
+
+
+def gain_rows(values: Mapping[tuple[str, str, str, bool], Tensor]) -> list[dict]:
+    """Mean and spread of `gains` over samples.
+
+    Returns
+    -------
+    list[dict]
+        Keys: explainer, network and map ("own" or "reference": full precision's), signed (bool;
+        False: magnitudes), mean, std (sample standard deviation over samples), n.
+    """
+    return [
+        dict(zip(("explainer", "network", "map", "signed"), key, strict=True)) | moments(own)
+        for key, own in values.items()
+    ]
 
 
 def _group_of_positions(maps: Tensor, cuts: Tensor) -> Tensor:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
 from ecqx.compression.artefact import bitstream, size
 from ecqx.compression.contract import quantizable
 from ecqx.compression.operations import multiply_accumulates
-from ecqx.evaluation.agreement import class_rows
+from ecqx.evaluation import faithfulness
+from ecqx.evaluation.agreement import class_rows, logit_distance
 from ecqx.evaluation.calibration import calibration_error
 from ecqx.evaluation.evaluate import accuracy, evaluate_network
 from ecqx.evaluation.reference import Reference
@@ -24,6 +26,7 @@ def measure(
     device: torch.device,
     dataset: Dataset,
     reference: Reference,
+    full_precision: torch.nn.Module,
     settings: dict,
 ) -> tuple[dict, dict[str, list[dict]], dict, torch.Tensor]:
     """What is measured on the network that an artefact decodes to.
@@ -32,6 +35,7 @@ def measure(
     ----------
     build : callable (**architecture) -> nn.Module, an untrained network of the model
     size_fp32_bytes : of the network that was compressed
+    reference, full_precision : that network, on the device, and what is known of it
 
     Returns
     -------
@@ -50,6 +54,7 @@ def measure(
     metrics = {
         "accuracy": evaluated["accuracy"],
         "flips": evaluated["flips"],
+        "logit_distance": logit_distance(logits, reference.logits, dataset.test.multilabel),
         "calibration_error": calibration_error(logits, labels),
         "size_bytes": len(artefact),
         **{f"bytes_{part}": count for part, count in bitstream.parts(artefact).items()},
@@ -59,8 +64,12 @@ def measure(
         "macs": multiply_accumulates(model, dataset.test.x[:1].to(device)),
         "accuracy_validation": accuracy(model, dataset.validation, score),
     }
+    gains = occlusion_gains(
+        model, full_precision, dataset, reference, evaluated["maps"], settings["faithfulness"]
+    )
     tables = {
         "attributions": evaluated["rows"],
+        "gains": faithfulness.gain_rows(gains),
         "predictions": class_rows(logits, reference.logits, labels, dataset.classes),
         "layers": size.layer_rows(weights),
     }
@@ -69,11 +78,45 @@ def measure(
     return metrics, tables, maps, logits
 
 
+def occlusion_gains(
+    model: torch.nn.Module,
+    full_precision: torch.nn.Module,
+    dataset: Dataset,
+    reference: Reference,
+    maps: Mapping[str, torch.Tensor],
+    settings: Mapping[str, Any],
+) -> dict[tuple[str, str, str, bool], torch.Tensor]:
+    """`faithfulness.gains` of the first of the explained pairs, as the settings ask for them.
+
+    Parameters
+    ----------
+    maps : mapping of str to Tensor, explainer -> maps of the network, of all explained pairs
+    settings : ``samples`` (0: none), ``groups`` (inputs of fewer positions: as many as these) and
+        ``absolute`` (whether maps count by their magnitudes, too)
+    """
+    samples = settings["samples"]
+    if not samples:
+        return {}
+    test, index = dataset.test, reference.index[:samples]
+    return faithfulness.gains(
+        model,
+        full_precision,
+        test.x[index],
+        reference.target[:samples],
+        {name: own[:samples] for name, own in maps.items()},
+        {name: own[:samples] for name, own in reference.maps.items()},
+        faithfulness.filler_of(dataset),
+        min(settings["groups"], test.x[0, 0].numel()),
+        (True, False) if settings["absolute"] else (True,),
+        test.multilabel,
+    )
+
+
 def undefined(model: torch.nn.Module, dataset: Dataset, reference: Reference) -> dict:
     """metrics.json of a run without a network: what is known of full precision alone."""
     nothing = (
-        "accuracy", "accuracy_validation", "flips", "calibration_error", "size_bytes",
-        "compression_ratio", "sparsity", "entropy_bytes", "macs",
+        "accuracy", "accuracy_validation", "flips", "logit_distance", "calibration_error",
+        "size_bytes", "compression_ratio", "sparsity", "entropy_bytes", "macs",
         *(f"bytes_{part}" for part in bitstream.PARTS),
     )  # fmt: skip
     return dict.fromkeys(nothing) | {

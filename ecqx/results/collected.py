@@ -11,7 +11,7 @@ import pandas as pd
 from ecqx.results import files, statistics, style
 from ecqx.results.variants import by_variant, variants
 
-_EXTRA = ("predictions", "randomisation", "methods")
+_EXTRA = ("predictions", "randomisation", "methods", "gains")
 
 
 class Unavailable(Exception):
@@ -27,8 +27,8 @@ class Collected:
     Attributes
     ----------
     runs : DataFrame, as runs.csv.
-    attributions, predictions, randomisation, methods : DataFrame or None, as the tables of these
-        names; None if there is none.
+    attributions, predictions, randomisation, methods, gains : DataFrame or None, as the tables of
+        these names; None if there is none.
     """
 
     runs: pd.DataFrame
@@ -36,12 +36,13 @@ class Collected:
     predictions: pd.DataFrame | None = None
     randomisation: pd.DataFrame | None = None
     methods: pd.DataFrame | None = None
+    gains: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         # What is derived from the runs stands beside them by place, whatever their index was.
         runs = self.runs.reset_index(drop=True)
         names = variants(runs, self.methods)
-        for name in ("attributions", "predictions"):
+        for name in ("attributions", "gains", "predictions"):
             if (table := getattr(self, name)) is not None:
                 object.__setattr__(self, name, by_variant(table, names))
         object.__setattr__(self, "runs", by_variant(runs, names))

@@ -37,6 +37,7 @@ LEAST_RANKED_TASKS = 4  # with fewer, ranks over tasks say nothing
 COLLECTED = (
     "runs",
     "attributions",
+    "gains",
     "predictions",
     "layers",
     "relevance",
@@ -64,6 +65,8 @@ TABLES = {
     "closeness": "Attributions at equal size",
     "metric_agreement": "Agreement of the metrics",
     "complexity": "Complexity of maps",
+    "faithfulness": "Faithfulness of maps",
+    "alignment": "Alignment of maps with the function",
     "agreement": "Agreement of predictions",
     "classes": "Accuracy by class",
     "sanity": "Sanity checks of explainers",

@@ -16,6 +16,7 @@ _NETWORK = [*keys.TASK, "seed"]
 _IDENTITY = {
     "runs": keys.RUN,
     "attributions": [*keys.RUN, "explainer", "metric", "subset", "signed"],
+    "gains": [*keys.RUN, "explainer", "network", "map", "signed"],
     "predictions": [*keys.RUN, "class"],
     "layers": [*keys.RUN, "tensor"],
     "relevance": [*_NETWORK, "tensor", "decile"],

@@ -183,6 +183,7 @@ class Jobs:
             metrics=list(METRICS),
             localisation=list(LOCALISATIONS),
             complexity=list(COMPLEXITIES),
+            faithfulness={"samples": 2, "groups": 25, "absolute": True},
             samples=3,
             gallery_samples=2,
         )

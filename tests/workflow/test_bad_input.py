@@ -117,6 +117,10 @@ CASES = {
         {"evaluation": {"samples": 4, "gallery_samples": 5}},
         ["evaluation.gallery_samples", "got 5", "samples = 4"],
     ),
+    "too few groups": (
+        {"evaluation": {"faithfulness": {"groups": 10}}},
+        ["evaluation.faithfulness.groups", "got 10", "an integer from 25"],
+    ),
     "a number that is none": ({"time_limit_s": float("nan")}, ["time_limit_s: got nan", "finite"]),
     "text that no path can hold": (
         {"grids": {"ecqx": [{"window": "be/low"}]}},

@@ -181,7 +181,8 @@ def test_a_wrong_value_is_named_with_its_row(changes, message):
 def test_a_run_with_a_network_has_all_of_its_measures():
     row = dict.fromkeys(rows.RUN_COLUMNS, 1) | {
         "dataset": "d", "model": "m", "method": "x", "point": "p", "status": "ok", "flips": 0.5,
-        "calibration_error": 0.1, "calibration_error_fp32": 0.1, "reason": "",
+        "logit_distance": 0.5, "calibration_error": 0.1, "calibration_error_fp32": 0.1,
+        "reason": "",
     }  # fmt: skip
     table_checks.check_runs([row], SCHEMAS["runs"])
     table_checks.check_runs([row | {"status": "diverged", "flips": None}], SCHEMAS["runs"])

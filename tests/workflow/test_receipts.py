@@ -224,6 +224,7 @@ def test_randomisation_is_a_job_of_its_own(done):
         ("metrics", ["cosine"], "reference"),
         ("samples", 10, "reference"),
         ("gallery_samples", 2, "reference"),
+        ("faithfulness", {"samples": 4, "groups": 30, "absolute": True}, "reference"),
     ],
 )
 def test_settings_of_the_evaluation_plan_no_training(done, key, value, first):

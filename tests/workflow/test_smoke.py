@@ -180,6 +180,14 @@ def test_extra_tables_agree_with_the_runs(smoke_run):
         logits = torch.from_numpy(np.load(smoke_run.results / folder_of(run) / "logits.npy"))
         assert accuracy_score(logits, labels) == pytest.approx(float(run["accuracy"]))
         assert calibration_error(logits, labels) == float(run["calibration_error"])
+        # its own map on itself and on full precision, and full precision's on it
+        gains = of("gains", run)
+        pairs = [(row["network"], row["map"]) for row in gains]
+        assert len(set(pairs)) == 3 and len(pairs) == 9
+        assert all(row["n"] == "16" and abs(float(row["mean"])) <= 1 for row in gains)
+    identical = [row["mean"] for row in found["gains"] if row["method"] == "identical"]
+    # two seeds, three explainers, thrice the same network and map
+    assert len(identical) == 18 and len(set(identical)) == 6
     names = list(dict.fromkeys(row["tensor"] for row in of("layers", runs[0])))
     seeds = smoke_config(smoke_run)["seeds"]
     assert [row["tensor"] for row in found["relevance"][::10]] == names * len(seeds)

@@ -16,7 +16,7 @@ from ecqx.results.keys import STATUSES
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "workflow/schemas/tables.schema.yaml"
 # Tables that every run has a part of, and those that every full-precision network has one of.
-OF_RUNS = ("attributions", "predictions", "layers")
+OF_RUNS = ("attributions", "gains", "predictions", "layers")
 OF_NETWORKS = ("relevance", "randomisation", "skipped")
 
 
@@ -46,6 +46,9 @@ def main(snakemake) -> None:
     parts = {table: [folder / f"{table}.csv" for folder in folders] for table in OF_RUNS}
     parts |= {table: [folder / f"{table}.csv" for folder in networks] for table in OF_NETWORKS}
     parts["attributions"] = [folder / "anchors.csv" for folder in networks] + parts["attributions"]
+    parts["gains"] = [
+        *(folder / "gains.csv" for folder in networks), *parts["gains"]
+    ]  # fmt: skip
     if not settings["randomisation"]:
         parts["randomisation"] = []
     for table, paths in parts.items():

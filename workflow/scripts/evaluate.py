@@ -11,7 +11,7 @@ from pipeline.jobs import rows
 from pipeline.jobs.computing import prepare
 from pipeline.jobs.job import inputs_of, leave_receipt, open_log, places_of
 
-TABLES = ("attributions", "predictions", "layers")
+TABLES = ("attributions", "gains", "predictions", "layers")
 FILES = ("metrics.json", "maps.npz", "logits.npy", *(f"{name}.csv" for name in TABLES))
 # Which point of a job was finished: a receipt of its own, beside what was made.
 RECEIPT = "evaluated.json"
@@ -40,6 +40,7 @@ def main(snakemake) -> None:
     def begin():
         """What all points of a process share; torch is imported in there."""
         import numpy as np
+        import torch
 
         from ecqx.evaluation.measuring import measure, undefined
         from ecqx.evaluation.reference import load_reference, save_maps
@@ -49,19 +50,22 @@ def main(snakemake) -> None:
         dataset = data.load(places.data(settings["dataset"]))
         network = places.pretrained(**task, seed=settings["seed"])
         reference = load_reference(network / "reference.npz")
+        build = functools.partial(
+            models.network, settings["model"], dataset.input_shape, len(dataset.classes)
+        )
+        full_precision = build()
+        full_precision.load_state_dict(torch.load(network / "model.pt", weights_only=True))
+        full_precision.to(device)
 
         def work(point: dict, lost: str | None) -> None:
             folder = folder_of(point)
-            build = functools.partial(
-                models.network, settings["model"], dataset.input_shape, len(dataset.classes)
-            )
             known, found = undefined(build(), dataset, reference), None
             artefact = (folder / "model.nnc").read_bytes()
             if artefact and lost is None:
                 try:
                     found = measure(
                         artefact, build, known["size_fp32_bytes"], device, dataset, reference,
-                        settings["evaluation"],
+                        full_precision, settings["evaluation"],
                     )  # fmt: skip
                 # whatever an explainer or a metric raises: one run less, not the table of all
                 except Exception as error:

@@ -13,8 +13,16 @@ from pipeline.jobs.computing import prepare
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
 from ecqx.attribution.lrp import check_rules
-from ecqx.evaluation.evaluate import anchor_rows, inapplicable, reference_of
+from ecqx.evaluation.evaluate import (
+    anchor_rows,
+    channels_last,
+    explain_all,
+    inapplicable,
+    reference_of,
+)
+from ecqx.evaluation.faithfulness import gain_rows
 from ecqx.evaluation.layers import mean_weight_relevance, relevance_rows
+from ecqx.evaluation.measuring import occlusion_gains
 from ecqx.evaluation.reference import Reference, save_reference
 from ecqx.evaluation.subset import evaluation_pairs
 from ecqx.seeding import derive_seed, generator, global_seed
@@ -83,13 +91,25 @@ def main(snakemake) -> None:
     save_gallery(folder / "gallery.npz", dataset, reference, evaluation["gallery_samples"])
     task = {"dataset": dataset_name, "model": model_name}
     anchored = anchor_rows(anchors, test, reference, explainers, score, measures)
+    gains = []
+    for anchor, model in anchors.items():
+        maps = explain_all(
+            channels_last(model), test.x[reference.index], reference.target, explainers,
+            background=reference.background,
+        )  # fmt: skip
+        found = occlusion_gains(
+            model, full_precision, dataset, reference, maps, evaluation["faithfulness"]
+        )
+        gains += [{"method": anchor, "point": "anchor"} | row for row in gain_rows(found)]
     relevance = weight_relevance_rows(full_precision, dataset, tell)
     reasons = [{"explainer": name, "reason": reason} for name, reason in skipped.items()]
     seeded = task | {"seed": seed}
     rows.write("attributions", folder / "anchors.csv", [seeded | row for row in anchored])
+    rows.write("gains", folder / "gains.csv", [seeded | row for row in gains])
     rows.write("relevance", folder / "relevance.csv", [seeded | row for row in relevance])
     rows.write("skipped", folder / "skipped.csv", [task | row for row in reasons])
-    names = ("reference.npz", "gallery.npz", "anchors.csv", "relevance.csv", "skipped.csv")
+    names = ("reference.npz", "gallery.npz", "anchors.csv", "gains.csv", "relevance.csv",
+             "skipped.csv")  # fmt: skip
     leave_receipt(snakemake, [folder / name for name in names], tell)
     tell(f"{dataset_name}/{model_name} seed {seed}: full-precision test accuracy "
          f"{reference.accuracy:.4f}")  # fmt: skip

@@ -10,6 +10,9 @@ the folder of the data sets that are read from disk. Optional beside it:
 ``missing(root)``
     For data sets read from disk: one line that says which file to put where, or None if nothing
     is missing. The workflow asks before it starts.
+``ROWS_DIFFER = True``
+    The rows of an input are quantities of different kinds, as the coefficients of MFCCs are, and
+    not positions of an image.
 ``ARCHIVE``
     For data sets that come in one archive: where from, see :mod:`ecqx.tasks.download`.
 

@@ -35,6 +35,8 @@ from ecqx.tasks.download import Archive
 N_CLIPS = 105_829
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 BACKGROUND = "_background_noise_"
+ROWS_DIFFER = True  # coefficients
+
 ARCHIVE = Archive(
     url="http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
     digest="af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",

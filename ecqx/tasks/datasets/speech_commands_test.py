@@ -32,6 +32,8 @@ N_CLIPS = 4_890
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
 # as in the archive: 0132a06d_nohash_2.wav, in _unknown_ bird_0132a06d_nohash_2.wav.wav
+ROWS_DIFFER = True  # coefficients
+
 _SPOKEN = re.compile(r"(?:[a-z]+_)?(?P<speaker>[0-9a-f]+)_nohash_\d+(?:\.wav)?\.(?:wav|flac)")
 _SILENT = re.compile(r"\d+\.(?:wav|flac)")
 

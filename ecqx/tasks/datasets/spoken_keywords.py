@@ -34,6 +34,8 @@ ACCENTS = (
 )
 SPEAKERS = {"train": 160, "validation": 40, "test": 60}
 
+ROWS_DIFFER = True  # coefficients
+
 _TRACT = (0.92, 1.2)  # formant frequencies relative to the accent's own (male) voice
 _LOWEST_PITCH = (70, 220)  # Hz
 _OWN = 5  # per cent, furthest of a speaker's single formants from the above

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ecqx.tasks.own_data import _folders
 from ecqx.tasks.own_data._scaling import check_normalisation
@@ -49,6 +49,8 @@ class Source(_Source):
         and noise on the features.
     validation, test : float, shares of the training recordings for the splits that have no folder.
     """
+
+    ROWS_DIFFER: ClassVar[bool] = True  # coefficients
 
     sample_rate: int = 16_000
     seconds: float = 1.0

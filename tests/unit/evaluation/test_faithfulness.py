@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ecqx.evaluation.faithfulness import mean_filler, occlusion_curves
+from ecqx.evaluation.faithfulness import filler_of, mean_filler, occlusion_curves
+from ecqx.tasks.data import Dataset, Split
 
 
 class Linear(nn.Module):
@@ -207,6 +208,17 @@ def test_neither_batches_nor_companions_change_a_curve():
     both = {"map": maps, "absolute": maps.abs()}
     beside = occlusion_curves(model, x, target, both, **options)["map"]
     torch.testing.assert_close(alone.gain(), beside.gain(), atol=1e-6, rtol=0)
+
+
+def test_filler_of_mfccs_has_a_mean_per_coefficient():
+    x = torch.randn(20, 1, 5, 7, generator=torch.Generator().manual_seed(0))
+    x += torch.arange(5.0)[:, None]
+    y = torch.zeros(20, dtype=torch.int64)
+    splits = [Split(x, y)] * 3
+    expected = torch.stack([x[:, 0, row].mean() for row in range(5)])[None, :, None]
+    torch.testing.assert_close(filler_of(Dataset("spoken_keywords", ("a",), *splits)), expected)
+    expected = x.mean().view(1, 1, 1)
+    torch.testing.assert_close(filler_of(Dataset("digits", ("a",), *splits)), expected)
 
 
 @pytest.mark.parametrize("groups", [0, 37])

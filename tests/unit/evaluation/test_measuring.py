@@ -2,12 +2,14 @@
 
 import functools
 
+import pytest
 import torch
 
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.methods.distil import Distil
 from ecqx.compression.run import compress_point
-from ecqx.evaluation.evaluate import make_reference
+from ecqx.evaluation.evaluate import explain_all, make_reference
+from ecqx.evaluation.faithfulness import mean_filler, occlusion_curves
 from ecqx.evaluation.measuring import measure, undefined
 from ecqx.tasks import models
 from ecqx.tasks.data import Dataset, Split
@@ -39,10 +41,10 @@ def test_a_student_is_measured_as_what_it_is_and_compared_with_its_teacher():
     full = known["size_fp32_bytes"]
     settings = {
         "explainers": ["grad_cam"], "metrics": ["pearson"], "localisation": [], "complexity": [],
-        "gallery_samples": 2,
+        "gallery_samples": 2, "faithfulness": {"samples": 4, "groups": 100, "absolute": True},
     }  # fmt: skip
     metrics, tables, maps, _ = measure(
-        artefact, build, full, torch.device("cpu"), dataset, reference, settings
+        artefact, build, full, torch.device("cpu"), dataset, reference, teacher, settings
     )
     assert metrics["compression_ratio"] == full / len(artefact)
     student = build(width=0.5)
@@ -52,4 +54,25 @@ def test_a_student_is_measured_as_what_it_is_and_compared_with_its_teacher():
     assert 0.2 * known["macs_fp32"] < metrics["macs"] < 0.5 * known["macs_fp32"]
     weights = [p for p in student.parameters() if p.ndim > 1]
     assert sum(row["weights"] for row in tables["layers"]) == sum(p.numel() for p in weights)
+    # distances that no constant changes, and gains on the first of the explained pairs alone
+    moved = logits - reference.logits
+    distance = (moved - moved.mean(dim=1, keepdim=True)).norm(dim=1).mean().item()
+    assert metrics["logit_distance"] == pytest.approx(distance, rel=1e-5)
+    x, y = dataset.test.x[:4], dataset.test.y[:4]
+    own = explain_all(student, x, y, ["grad_cam"])["grad_cam"]
+    filler = mean_filler(dataset.train.x, False)
+    for network, judged in (("own", student), ("reference", teacher)):
+        for source, of in (("own", own), ("reference", reference.maps["grad_cam"][:4])):
+            rows = [
+                row for row in tables["gains"] if (row["network"], row["map"]) == (network, source)
+            ]
+            if network == source == "reference":  # the anchor "identical" has it
+                assert rows == []
+                continue
+            gain = occlusion_curves(judged, x, y, {"": of}, filler, 64)[""].gain()
+            assert [row["signed"] for row in rows] == [True, False]
+            for row in rows:
+                assert row["n"] == 4
+                assert row["mean"] == pytest.approx(gain.mean().item(), abs=1e-6)
+                assert row["std"] == pytest.approx(gain.std().item(), abs=1e-6)
     assert maps["grad_cam"].shape == (2, 8, 8)

@@ -12,6 +12,7 @@ from ecqx.results.keys import METHOD_COLUMNS
 from ecqx.results.tables import (
     ablation,
     agreement,
+    alignment,
     chosen,
     classes,
     closeness,
@@ -22,6 +23,7 @@ from ecqx.results.tables import (
     equal_accuracy,
     equal_size,
     failures,
+    faithfulness,
     hypervolume,
     matching,
     metric_agreement,
@@ -944,3 +946,73 @@ def test_one_learning_rate_is_no_search():
         tuning.build(Collected(frame([row for row in tuned() if row["p_learning_rate"] < 0.002])))
     with pytest.raises(Unavailable, match="several learning rates"):
         tuning.build(Collected(two_fronts()))
+
+
+# faithfulness, and alignment with the function
+
+
+def test_faithfulness_by_hand():
+    """Two points of one method and an anchor, two seeds, against full precision of the seed."""
+    gains = {"own": (0.5, 0.3), "on_reference": (0.2, 0.0), "reference_map": (0.1, 0.3)}
+    pairs = {"own": ("own", "own"), "on_reference": ("reference", "own"),
+             "reference_map": ("own", "reference")}  # fmt: skip
+    rows = []
+    for seed in (0, 1):
+        networks = [
+            ("identical", "anchor", (0.6 + 0.1 * seed,) * 3),
+            ("retrained", "anchor", (0.7, 0.1, 0.1)),
+        ]
+        networks += [("ecq", f"lam~{i}", [values[i] for values in gains.values()]) for i in (0, 1)]
+        rows += [
+            {"dataset": "d", "model": "m", "method": method, "point": point, "seed": seed,
+             "explainer": "grad_cam", "network": pairs[key][0], "map": pairs[key][1],
+             "signed": signed, "mean": value if signed else 0.0, "std": 0.1, "n": 8}
+            for method, point, values in networks
+            for key, value in zip(gains, values, strict=True) for signed in (True, False)
+        ]  # fmt: skip
+    runs = frame([run("ecq", f"lam~{i}", seed, 0.9, 100 + i) for seed in (0, 1) for i in (0, 1)])
+    table = faithfulness.build(Collected(runs, gains=frame(rows)))
+    own = table[table["signed"].astype(bool)].set_index("method")
+    means = {"reference": 0.65, "own": 0.4, "on_reference": 0.1, "reference_map": 0.2,
+             "change": -0.25, "evidence": 0.2}  # fmt: skip
+    for name, mean in means.items():
+        assert own.loc["ecq", f"{name}_mean"] == pytest.approx(mean), name
+        assert own.loc["ecq", f"{name}_n"] == 2
+    # half of what the seeds differ by, times the t-quantile 12.706 of one degree, over root two
+    assert own.loc["ecq", "change_half_width"] == pytest.approx(12.706 * 0.1 / 2, rel=1e-4)
+    assert own.loc["retrained", "evidence_mean"] == pytest.approx(0.6)
+    (section,) = faithfulness.document(table).sections
+    assert [row[1] for row in section.rows] == ["Retrained", "ECQ"]
+    assert section.rows[1][2].startswith("0.650 ±") and section.rows[1][6].startswith("-0.250 ±")
+    with pytest.raises(Unavailable, match="faithfulness of maps was not measured"):
+        faithfulness.build(Collected(runs))
+
+
+def test_alignment_by_hand():
+    """Ranks of four networks: alike in one seed, one pair of neighbors exchanged in the other."""
+    similar = {0: (0.9, 0.8, 0.7, 0.6), 1: (0.9, 0.7, 0.8, 0.6)}
+    runs, maps = [], []
+    for seed in (0, 1):
+        for i in range(4):
+            runs.append(
+                run("ecq", f"lam~{i}", seed, 0.9, 100 + i, logit_distance=1.0 + i, flips=0.1)
+            )
+            maps.append(measure(runs[-1], "grad_cam", "pearson", similar[seed][i]))
+            maps.append(measure(runs[-1], "grad_cam", "cosine", 0.5))
+        runs.append(gone("ecq", "lam~4", seed) | {"logit_distance": NAN, "flips": NAN})
+    table = alignment.build(Collected(frame(runs), frame(maps))).set_index("change")
+    # 1 - 6 sum d^2 / (n (n^2 - 1)), where d is 1 twice
+    assert table.loc["logit_distance", "correlation_mean"] == pytest.approx((1 + 0.8) / 2)
+    assert table.loc["logit_distance", "runs"] == 4
+    # all networks flip alike: no order to agree with
+    assert table.loc["flips", "correlation_n"] == 0
+    (section,) = alignment.document(table.reset_index()).sections
+    assert [row[1:] for row in section.rows] == [
+        ["Distance of logits", "0.900 ± 1.271", "4"], ["Flips", "n/a", "4"]
+    ]  # fmt: skip
+    few = frame(runs)[frame(runs)["point"] != "lam~3"]
+    known = frame(maps)[frame(maps)["point"] != "lam~3"]
+    assert alignment.build(Collected(few, known))["correlation_n"].tolist() == [0, 0]
+    with pytest.raises(Unavailable, match="distances of logits"):
+        columns = ["logit_distance", "flips"]
+        alignment.build(Collected(frame(runs).drop(columns=columns), frame(maps)))

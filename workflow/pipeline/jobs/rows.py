@@ -27,6 +27,7 @@ RUN_COLUMNS = (
     "train_s",
     "peak_memory_bytes",
     "flips",
+    "logit_distance",
     "calibration_error",
     "calibration_error_fp32",
     "accuracy_validation",
@@ -58,6 +59,7 @@ COLUMNS = {
         "n",
         "degenerate",
     ),
+    "gains": (*RUN, "explainer", "network", "map", "signed", "mean", "std", "n"),
     "predictions": (*RUN, "class", "n", "accuracy", "accuracy_fp32", "agreement", "f1", "f1_fp32"),
     "layers": (*RUN, "tensor", "position", "weights", "sparsity", "entropy_bits"),
     "relevance": (

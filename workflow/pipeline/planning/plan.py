@@ -22,8 +22,10 @@ _ATTEMPT = re.compile(r"(?P<recipe>[0-9a-f]{16})(-(?P<attempt>\d+))?")
 _SCRIPTS = "workflow/scripts"
 _OF_THE_MACHINE = ("results_dir", "data_root", "jobs_per_gpu", "time_limit_s")
 # What of the evaluation's settings matters where; `randomisation` to its own stage alone.
-_REFERENCE = ("samples", "gallery_samples", "explainers", "metrics", "localisation", "complexity")
-_EVALUATE = ("gallery_samples", "explainers", "metrics", "localisation", "complexity")
+_EVALUATE = (
+    "gallery_samples", "explainers", "metrics", "localisation", "complexity", "faithfulness"
+)  # fmt: skip
+_REFERENCE = ("samples", *_EVALUATE)
 _RANDOMISATION = ("samples", "explainers", "metrics")
 
 
@@ -235,12 +237,13 @@ class Plan:
         needs = [
             Need(self.data(task["dataset"])),
             Need(self.reference(task, seed), ("reference.npz",)),
+            Need(self.pretrained(task, seed), ("model.pt",)),
             Need(compressed, ("model.nnc",)),
         ]
         points = []
         for point in compressed.settings["points"]:
             own_settings = base | {"compressed": point["recipe"]}
-            recipe = self._recipe("evaluate", code, own_settings, needs[:2])
+            recipe = self._recipe("evaluate", code, own_settings, needs[:-1])
             points.append({"name": point["name"], "recipe": recipe})
         settings = base | {"points": points}
         return self._add("evaluate", compressed.parts, code, settings, needs)
@@ -258,9 +261,11 @@ class Plan:
         networks = [[*job.parts[:2], job.settings["seed"]] for job in references]
         settings = {"runs": runs, "networks": networks, "randomisation": bool(randomised)}
         settings["config"] = self._effective()
-        files = ("anchors.csv", "relevance.csv", "skipped.csv")
-        measured = ("metrics.json", "attributions.csv", "predictions.csv", "layers.csv")
-        compressed = [need.job for job in evaluated for need in job.needs[2:]]
+        files = ("anchors.csv", "gains.csv", "relevance.csv", "skipped.csv")
+        measured = (
+            "metrics.json", "attributions.csv", "gains.csv", "predictions.csv", "layers.csv"
+        )  # fmt: skip
+        compressed = [job.needs[-1].job for job in evaluated]
         needs = [Need(job, files) for job in references]
         needs += [Need(job, ("randomisation.csv",)) for job in randomised]
         needs += [Need(job, ("run.json",), steady=False) for job in compressed]
