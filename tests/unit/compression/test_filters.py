@@ -65,12 +65,13 @@ def test_it_computes_what_a_network_without_the_channels_does():
 
 
 @pytest.mark.parametrize(
-    "name", ["small_vgg", "residual_cnn", "resnet20", "resnet18", "vgg16", "mlp_gsc"]
+    "name", ["small_vgg", "residual_cnn", "resnet8", "resnet20", "resnet18", "vgg16", "mlp_gsc"]
 )
 def test_it_computes_what_a_network_does_whose_channels_are_cut(name):
     """In evaluation mode, cut behind their batch norms; only what no output depends on is gone."""
     torch.manual_seed(0)
-    model = models.network(name, (1, 32, 32), 3)
+    width = 0.25 if name in ("resnet18", "vgg16") else 1.0
+    model = models.network(name, (1, 32, 32), 3, width=width)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.bias)
