@@ -87,4 +87,4 @@ def test_names_that_run_into_each_other_are_no_problem(mine):
         task_settings={"one": TASK, "two": TASK | {"model": "net_ecq"}},
     )
     assert done.returncode == 0, done.stdout
-    assert job_counts(done.stdout)["compress"] == 4
+    assert job_counts(done.stdout)["compress"] == 2

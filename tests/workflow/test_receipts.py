@@ -117,8 +117,9 @@ class World:
         folder = self.results / "pretrained/digits/residual_cnn" / job.parts[-1]
         if job.stage in self.OF_NETWORK:
             return [folder / name for name in self.OF_NETWORK[job.stage]]
+        runs, seed = self.results / "runs/digits/residual_cnn", job.parts[2]
         return [
-            self.results / "runs" / "/".join(job.parts[:3]) / point["name"] / job.parts[3] / name
+            runs / point["method"] / point["name"] / seed / name
             for point in job.settings["points"]
             for name in self.OF_RUN[job.stage]
         ]
@@ -195,11 +196,14 @@ def test_a_damaged_run_plans_its_job_and_what_collects_it(done, name):
     (folder / name).write_text("damaged")
     jobs = [job for job in done.plan().jobs if not job.done]
     assert sorted(job.stage for job in jobs) == sorted(["compress", *END])
-    assert jobs[0].parts == ("digits", "residual_cnn", "ecq", "seed~1", "0")
+    assert jobs[0].parts == ("digits", "residual_cnn", "seed~1", "1")
+    assert ("ecq", "bits~2_lam~0.2") in [
+        (point["method"], point["name"]) for point in jobs[0].settings["points"]
+    ]
 
 
 def test_a_lost_or_broken_receipt_plans_its_job(done):
-    (path,) = (done.results / "receipts/evaluate/digits/residual_cnn/ecq/seed~0/0").iterdir()
+    (path,) = (done.results / "receipts/evaluate/digits/residual_cnn/seed~0/0").iterdir()
     text = path.read_text()
     path.unlink()
     assert done.left() == sorted(["evaluate", *END])
@@ -236,7 +240,7 @@ def test_settings_of_the_evaluation_plan_no_training(done, key, value, first):
 def test_a_new_point_leaves_the_recipes_of_the_others(world):
     def recipes(stage):
         return {
-            (job.settings["method"], job.settings["seed"], point["name"]): point["recipe"]
+            (point["method"], job.settings["seed"], point["name"]): point["recipe"]
             for job in world.plan().jobs
             if job.stage == stage
             for point in job.settings["points"]
@@ -253,7 +257,7 @@ def test_a_new_point_leaves_the_recipes_of_the_others(world):
 def test_other_shares_of_points_leave_their_recipes(world):
     def recipes():
         return {
-            (job.parts[2:4], point["name"]): point["recipe"]
+            (job.parts[2], point["method"], point["name"]): point["recipe"]
             for job in world.plan().jobs
             if job.stage == "compress"
             for point in job.settings["points"]

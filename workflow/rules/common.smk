@@ -65,7 +65,7 @@ wildcard_constraints:
 
 JOBS = {str(job.receipt): job for job in PLAN.jobs}
 NETWORK = "{dataset}/{model}/seed~{seed}"
-SHARE = "{dataset}/{model}/{method}/seed~{seed}/{k}"
+SHARE = "{dataset}/{model}/seed~{seed}/{k}"
 
 
 def receipt(stage, parts):

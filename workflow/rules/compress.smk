@@ -1,5 +1,5 @@
-# A job covers a share of the points of one method and seed, because importing torch costs seconds. It
-# computes those of its points that are not there: a new one leaves the others as they are.
+# A job covers a share of the points of all methods on one network, because importing torch costs
+# seconds. It computes those of its points that are not there: a new one leaves the others as they are.
 COMPRESS = job_of("compress", SHARE)
 
 

@@ -1,5 +1,6 @@
-"""Compress one full-precision network by one method at several operating points."""
+"""Compress one full-precision network at several operating points of one or more methods."""
 
+import functools
 import hashlib
 import json
 import math
@@ -19,10 +20,12 @@ RECEIPT = "compressed.json"
 def main(snakemake) -> None:
     tell = open_log(snakemake.log[0])
     settings, places, inputs = snakemake.params.settings, places_of(snakemake), inputs_of(snakemake)
-    identity = {key: settings[key] for key in ("dataset", "model", "method")}
+
+    def identity_of(point: dict) -> dict[str, str]:
+        return {key: settings[key] for key in ("dataset", "model")} | {"method": point["method"]}
 
     def folder_of(point: dict) -> Path:
-        return places.run(**identity, point=point["name"], seed=settings["seed"])
+        return places.run(**identity_of(point), point=point["name"], seed=settings["seed"])
 
     def finished(point: dict) -> bool:
         receipt = receipts.read(folder_of(point) / RECEIPT)
@@ -51,7 +54,7 @@ def main(snakemake) -> None:
         model.load_state_dict(torch.load(path / "model.pt", weights_only=True))
         model.to(device)
         root = Path(__file__).resolve().parents[2]
-        method = load_method(root / f"baselines/{settings['method']}.py")
+        load = functools.cache(lambda method: load_method(root / f"baselines/{method}.py"))
         origin = {
             # what the network is built with that the artefact is of
             "network": {
@@ -66,7 +69,9 @@ def main(snakemake) -> None:
         }
 
         def work(point: dict, lost: str | None) -> None:
+            identity = identity_of(point)
             run = identity | {"point": point["name"], "seed": settings["seed"]}
+            method = load(point["method"])
             if lost is None:
                 # Nor is the point a part: the same parameters give the same bytes, whatever the
                 # point is called.
@@ -84,7 +89,7 @@ def main(snakemake) -> None:
             receipt = receipts.made(point["recipe"], inputs, made, places.results)
             receipts.write(folder / RECEIPT, receipt)
             result = f"{len(outcome.artefact)} bytes" if outcome.artefact else outcome.reason
-            tell(f"{task.name} {settings['method']} {point['name']} seed {settings['seed']}: "
+            tell(f"{task.name} {point['method']} {point['name']} seed {settings['seed']}: "
                  f"{outcome.status}, {result}")  # fmt: skip
 
         return work

@@ -1,4 +1,4 @@
-"""Evaluate the decoded networks of several operating points of one method."""
+"""Evaluate the decoded networks of several operating points of one or more methods."""
 
 import functools
 import json
@@ -25,7 +25,7 @@ def main(snakemake) -> None:
     shared = {key: value for key, value in inputs.items() if not key.startswith("compress/")}
 
     def folder_of(point: dict) -> Path:
-        return places.run(**task, method=settings["method"], point=point["name"],
+        return places.run(**task, method=point["method"], point=point["name"],
                           seed=settings["seed"])  # fmt: skip
 
     def inputs_at(point: dict) -> dict[str, str]:
@@ -78,7 +78,7 @@ def main(snakemake) -> None:
             metrics, tables, maps, logits = found or nothing
             text = json.dumps(known | metrics, indent=1) + "\n"
             (folder / "metrics.json").write_text(text, encoding="utf-8")
-            run = task | {"method": settings["method"], "point": point["name"],
+            run = task | {"method": point["method"], "point": point["name"],
                           "seed": settings["seed"]}  # fmt: skip
             for name in TABLES:
                 table = [run | row for row in tables.get(name, [])]
@@ -91,7 +91,7 @@ def main(snakemake) -> None:
             result = lost or "no network"
             if found:
                 result = f"accuracy {metrics['accuracy']:.4f}"
-            tell(f"{settings['dataset']}/{settings['model']} {settings['method']} {point['name']} "
+            tell(f"{settings['dataset']}/{settings['model']} {point['method']} {point['name']} "
                  f"seed {settings['seed']}: {result}")  # fmt: skip
 
         return work

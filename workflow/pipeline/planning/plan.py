@@ -120,11 +120,10 @@ class Plan:
         self._own_models = {name: OwnModel(**entry) for name, entry in models.items()}
         self.check = self._check()
         evaluated = [
-            self.evaluated(task, method, seed, k)
+            self.evaluated(task, seed, k)
             for task in self.tasks.values()
-            for method in self.points
             for seed in self.seeds
-            for k in range(len(self._shares(task, method)))
+            for k in range(len(self._shares(task)))
         ]
         references = [self.reference(t, s) for t in self.tasks.values() for s in self.seeds]
         randomised = [
@@ -210,28 +209,27 @@ class Plan:
         needs = [Need(self.data(task["dataset"])), Need(model, ("model.pt",))]
         return self._add("randomisation", model.parts, code, settings, needs)
 
-    def compressed(self, task: Mapping[str, Any], method: str, seed: int, k: int) -> Job:
-        """The k-th share of a method's points on a full-precision network."""
+    def compressed(self, task: Mapping[str, Any], seed: int, k: int) -> Job:
+        """The k-th share of the points of all methods on a full-precision network."""
         model = self.pretrained(task, seed)
-        base = self._network(task) | {"method": method, "seed": seed, "budget": task["budget"]}
-        code = [
-            f"{_SCRIPTS}/compress.py", f"baselines/{method}.py", *self._task_files(task)
-        ]  # fmt: skip
+        base = self._network(task) | {"seed": seed, "budget": task["budget"]}
+        script, files = f"{_SCRIPTS}/compress.py", self._task_files(task)
         needs = [Need(self.data(task["dataset"])), Need(model, ("model.pt",))]
-        points = [
-            {"name": name, "params": self.points[method][name]}
-            for name in self._shares(task, method)[k]
-        ]
-        for point in points:
-            point["recipe"] = self._recipe("compress", code, base | {"point": point}, needs)
+        points = []
+        for method, name in self._shares(task)[k]:
+            point = {"method": method, "name": name, "params": self.points[method][name]}
+            code = [script, f"baselines/{method}.py", *files]
+            recipe = self._recipe("compress", code, base | {"point": point}, needs)
+            points.append(point | {"recipe": recipe})
+        methods = dict.fromkeys(f"baselines/{point['method']}.py" for point in points)
         settings = base | {"points": points}
-        parts = (task["dataset"], task["model"], method, f"seed~{seed}", str(k))
-        return self._add("compress", parts, code, settings, needs)
+        parts = (task["dataset"], task["model"], f"seed~{seed}", str(k))
+        return self._add("compress", parts, [script, *methods, *files], settings, needs)
 
-    def evaluated(self, task: Mapping[str, Any], method: str, seed: int, k: int) -> Job:
+    def evaluated(self, task: Mapping[str, Any], seed: int, k: int) -> Job:
         """The decoded networks of a share of points, measured."""
-        compressed = self.compressed(task, method, seed, k)
-        base = self._network(task) | {"method": method, "seed": seed}
+        compressed = self.compressed(task, seed, k)
+        base = self._network(task) | {"seed": seed}
         base["evaluation"] = self._evaluation(_EVALUATE)
         code = [f"{_SCRIPTS}/evaluate.py", *self._task_files(task)]
         needs = [
@@ -244,7 +242,8 @@ class Plan:
         for point in compressed.settings["points"]:
             own_settings = base | {"compressed": point["recipe"]}
             recipe = self._recipe("evaluate", code, own_settings, needs[:-1])
-            points.append({"name": point["name"], "recipe": recipe})
+            identity = {key: point[key] for key in ("method", "name")}
+            points.append(identity | {"recipe": recipe})
         settings = base | {"points": points}
         return self._add("evaluate", compressed.parts, code, settings, needs)
 
@@ -313,8 +312,10 @@ class Plan:
             config[name] = {key: config[name][key] for key in config[chosen]}
         return config
 
-    def _shares(self, task: Mapping[str, Any], method: str) -> list[list[str]]:
-        return run_table.chunks(list(self.points[method]), task["points_per_job"])
+    def _shares(self, task: Mapping[str, Any]) -> list[list[tuple[str, str]]]:
+        """(method, point) of the jobs of a task: neighbours share what they ask of a network."""
+        points = [(method, name) for method, own in self.points.items() for name in own]
+        return run_table.chunks(points, task["points_per_job"])
 
     def _network(self, task: Mapping[str, Any]) -> dict[str, Any]:
         """Names of a task, and how an own model is described."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
+T = TypeVar("T")
 Value = int | float | str | bool
 Point = dict[str, Value]
 
@@ -73,9 +75,9 @@ def expand_grid(blocks: Sequence[Mapping[str, Value | Sequence[Value]]]) -> dict
     return points
 
 
-def chunks(names: Sequence[str], size: int) -> list[list[str]]:
-    """The names in order, in lists of at most ``size``: one list is one job."""
-    return [list(names[start : start + size]) for start in range(0, len(names), size)]
+def chunks(points: Sequence[T], size: int) -> list[list[T]]:
+    """The points in order, in lists of at most ``size``: one list is one job."""
+    return [list(points[start : start + size]) for start in range(0, len(points), size)]
 
 
 def retrained_seed(seed: int) -> int:
