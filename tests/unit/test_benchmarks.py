@@ -181,3 +181,12 @@ def test_networks_prints_a_line_for_each():
     assert done.returncode == 0, done.stderr
     line = r"mobilenet_v2: CompressedModel\(uniform_ptq, .*; input \d+\.\d%, kept: "
     assert len(done.stdout.splitlines()) == 1 and re.search(line, done.stdout)
+
+
+def test_hostile_bitstreams_are_decoded_or_refused():
+    command = ["-m", "benchmarks.hostile_bitstreams", "--mutants", "200", "--seed", "1"]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = json.loads(done.stdout)
+    assert row.pop("mutants") == sum(row[key] for key in row if key != "peak_memory_bytes") == 200
+    assert row["refused"] > 150 and row["peak_memory_bytes"] < 2 << 30

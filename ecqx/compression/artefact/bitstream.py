@@ -36,6 +36,7 @@ _FINE_QP = codec.qp_of_density_2(-75)  # step 2.4e-6, for weights that a method 
 # the step is at most 1 % of it.
 _LEAST_SIZE = 2.0**-2
 _LARGEST_LEVEL = 2.0**30
+_LONGEST_LAYOUT = 1 << 24  # bytes: some hundred thousand tensors
 
 
 def encode(
@@ -70,6 +71,9 @@ def encode(
     for entry in entries:
         exponents: tuple[int, ...] = ()
         if entry.kind == layout.WEIGHT:
+            count, most = content(tensors[entry.name]).numel(), codec.MOST_VALUES["array"]
+            if count > most:
+                raise ValueError(f"{entry.name}: {count} values, expected at most {most}")
             levels, exponents = _weight(entry.name, tensors[entry.name])
             arrays.append((_array_name(len(arrays)), levels))
         elif entry.kind in (layout.NORM, layout.COUNTED_NORM, layout.VECTOR):
@@ -104,8 +108,15 @@ def decode(bitstream: bytes) -> dict[str, Tensor]:
     try:
         arrays = codec.decode(bitstream)
         entries, exact, _ = _read_table(arrays[TABLE].tobytes())
+        return _state(arrays, entries, exact)
     except Exception as error:
         raise ValueError(f"not a decodable bitstream ({len(bitstream)} bytes): {error}") from error
+
+
+def _state(
+    arrays: Mapping[str, np.ndarray], entries: list[Entry], exact: bytes
+) -> dict[str, Tensor]:
+    """The state dict that arrays, a layout and the exact bytes stand for."""
     state: dict[str, Tensor] = {}
     weights = 0
     places = dict.fromkeys((SCALES, SHIFTS), 0)
@@ -124,8 +135,7 @@ def decode(bitstream: bytes) -> dict[str, Tensor]:
             state[entry.name] = _unscaled(weight, entry.exponents, 0)
             weights += 1
         elif entry.kind == layout.EXACT:
-            kind = layout.type_of(entry.detail)
-            n = int(np.prod(entry.shape, dtype=int)) * kind.itemsize
+            kind, n = layout.type_of(entry.detail), layout.exact_bytes(entry)
             held = bytearray(exact[:n])
             values = torch.frombuffer(held, dtype=kind) if held else torch.zeros(0, dtype=kind)
             state[entry.name], exact = values.reshape(entry.shape), exact[n:]
@@ -326,19 +336,20 @@ def _read_table(table: bytes) -> tuple[list[Entry], bytes, dict[str, Any]]:
     """Entries, exact bytes and architecture."""
     if table[0] != FORMAT:
         raise ValueError(f"its format is {table[0]}, expected {FORMAT}: another version made it")
-    text, rest = _inflated(table[1:])
+    text, rest = _inflated(table[1:], _LONGEST_LAYOUT)
     entries, architecture = layout.read(text)
-    needs_exact = any(entry.kind == layout.EXACT for entry in entries)
-    return entries, _inflated(rest)[0] if needs_exact else b"", architecture
+    expected = [layout.exact_bytes(entry) for entry in entries if entry.kind == layout.EXACT]
+    exact = _inflated(rest, sum(expected))[0] if expected else b""
+    return entries, exact, architecture
 
 
 def _lengths(table: bytes) -> tuple[int, int]:
     """Bytes of the compressed layout and of the compressed exact bytes."""
-    text, rest = _inflated(table[1:])
+    text, rest = _inflated(table[1:], _LONGEST_LAYOUT)
     names = len(table) - len(rest)
-    if not any(entry.kind == layout.EXACT for entry in layout.read(text)[0]):
-        return names, 0
-    return names, len(rest) - len(_inflated(rest)[1])
+    entries, _ = layout.read(text)
+    expected = [layout.exact_bytes(entry) for entry in entries if entry.kind == layout.EXACT]
+    return names, len(rest) - len(_inflated(rest, sum(expected))[1]) if expected else 0
 
 
 # Text that layouts are likely to have: what is in it is referred to. A part of the format.
@@ -357,7 +368,10 @@ def _deflated(content: bytes) -> bytes:
     return stream.compress(content) + stream.flush()
 
 
-def _inflated(packed: bytes) -> tuple[bytes, bytes]:
-    """What was deflated, and the bytes behind it."""
+def _inflated(packed: bytes, most: int) -> tuple[bytes, bytes]:
+    """What was deflated, and the bytes behind it; ValueError if it is longer than ``most``."""
     stream = zlib.decompressobj(wbits=-15, zdict=_COMMON)
-    return stream.decompress(packed), stream.unused_data
+    content = stream.decompress(packed, most + 1)
+    if len(content) > most or not stream.eof:
+        raise ValueError(f"layout or exact bytes do not end within {most} bytes")
+    return content, stream.unused_data

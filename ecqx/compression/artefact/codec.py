@@ -24,7 +24,10 @@ DENSITY = 7
 _PER_OCTAVE = 1 << DENSITY
 _QP_RANGE = (-(1 << (5 + DENSITY)), (1 << (5 + DENSITY)) - 1)
 _UNARY = 10  # where binarisation turns from unary to Exp-Golomb; the standard's default
+_PAYLOADS = hls.CompressedDataUnitPayloadType
 _PROFILE = 1  # the standard's second edition: rows of zeros are skipped
+# What a bitstream may make its reader set aside room for: a few bytes can announce any size.
+MOST_VALUES = {"array": 1 << 28, "bitstream": 1 << 30}
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,14 @@ def encode(arrays: Sequence[tuple[str, Levels | np.ndarray]]) -> bytes:
 def decode(bitstream: bytes) -> dict[str, np.ndarray]:
     """The arrays of a bitstream by name, in their order: float32, levels times their steps.
 
+    What this module does not write is refused before the codec sees it, which would follow headers
+    into crashes and endless loops.
+
     Raises
     ------
     Exception : of whatever kind the codec raises for bytes that are no bitstream.
     """
+    units(bitstream)
     maps = ("sparsification", "pruning", "unification", "decomposition_performance_map")
     information = {
         "parameter_type": {},
@@ -151,9 +158,10 @@ def units(bitstream: bytes) -> list[Unit]:
 
     Raises
     ------
-    Exception : of whatever kind the codec raises for bytes that are no bitstream.
+    Exception : of whatever kind the codec raises for bytes that are no bitstream; ValueError for
+        units that :func:`encode` does not write, or more values than ``MOST_VALUES``.
     """
-    found = []
+    found, values = [], 0
     for start, end in extents(bitstream):
         header: dict = {}
         reader = hls.BitReader(bytearray(bitstream[start : start + _LONGEST_HEADER]))
@@ -163,6 +171,11 @@ def units(bitstream: bytes) -> list[Unit]:
             header |= _CONTEXT
             next(stages)
             next(stages)
+            values += _checked(header)
+            if values > MOST_VALUES["bitstream"]:
+                raise ValueError(f"more than {MOST_VALUES['bitstream']} values")
+        elif len(found) > 1:
+            raise ValueError(f"unit {len(found)} holds no data")
         name = header.get("topology_elem_id", "")
         found.append(Unit(name, start + reader.getNumBytesTouched(), end))
     return found
@@ -188,6 +201,25 @@ def extents(bitstream: bytes) -> list[tuple[int, int]]:
     return found
 
 
+def _checked(header: dict) -> int:
+    """How many values a unit of data has; ValueError if it is none of ours."""
+    name, shape = header["topology_elem_id"], tuple(map(int, header["tensor_dimensions"]))
+    raw = header["nnr_compressed_data_unit_payload_type"] == _PAYLOADS.NNR_PT_RAW_FLOAT
+    levels = None if raw else Levels(np.zeros(0, np.int32), 0, bool(header["dq_flag"]))
+    expected = _header(name, shape, levels)
+    differing = [
+        key
+        for key, value in expected.items()
+        if key != "tensor_dimensions" and key in header and header[key] != value
+    ]
+    if differing:
+        raise ValueError(f"array {name!r}: {differing[0]} is {header[differing[0]]}")
+    count = math.prod(shape)
+    if not 0 < count <= MOST_VALUES["array"]:
+        raise ValueError(f"array {name!r}: is of shape {shape}")
+    return count
+
+
 _LONGEST_HEADER = 4096
 _CONTEXT = {
     "general_profile_idc": _PROFILE,
@@ -198,13 +230,12 @@ _CONTEXT = {
 
 def _header(name: str, shape: tuple[int, ...], levels: Levels | None = None) -> dict:
     """The header of a unit of data, in the standard's terms."""
-    kinds = hls.CompressedDataUnitPayloadType
     return _CONTEXT | {
         "nnr_unit_type": hls.NnrUnitType.NNR_NDU,
         "independently_decodable_flag": 1,
         "partial_data_counter_present_flag": 0,
         "nnr_compressed_data_unit_payload_type": (
-            kinds.NNR_PT_RAW_FLOAT if levels is None else kinds.NNR_PT_FLOAT
+            _PAYLOADS.NNR_PT_RAW_FLOAT if levels is None else _PAYLOADS.NNR_PT_FLOAT
         ),
         "nnr_multiple_topology_elements_present_flag": 0,
         "nnr_decompressed_data_format_present_flag": 0,

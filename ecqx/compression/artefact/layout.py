@@ -11,6 +11,7 @@ The layout is part of the artefact, so that it decodes without the network at ha
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -138,4 +139,12 @@ def _type_name(tensor: Tensor) -> str:
 
 def type_of(name: str) -> torch.dtype:
     """The type of elements that an exact tensor's detail names."""
-    return getattr(torch, name)
+    kind = getattr(torch, name, None)
+    if not isinstance(kind, torch.dtype):
+        raise ValueError(f"{name!r} is no type of elements")
+    return kind
+
+
+def exact_bytes(entry: Entry) -> int:
+    """How many bytes an exact tensor has."""
+    return math.prod(entry.shape) * type_of(entry.detail).itemsize

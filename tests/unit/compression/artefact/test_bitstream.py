@@ -334,3 +334,27 @@ def test_loading_refuses_strangers():
         load(model, {k: v for k, v in state.items() if k != "7.bias"})
     with pytest.raises(ValueError, match=r"11.weight has shape \(16, 3\), the model \(3, 16\)"):
         load(model, state | {"11.weight": state["11.weight"].T})
+
+
+def test_what_is_deflated_cannot_fill_the_memory():
+    packed = bitstream._deflated(bytes(10_000_000))
+    assert len(packed) < 20_000
+    with pytest.raises(ValueError, match="do not end within 1000 bytes"):
+        bitstream._inflated(packed, 1000)
+    with pytest.raises(ValueError, match="do not end"):
+        bitstream._inflated(packed[:-1], 10_000_000)
+    assert bitstream._inflated(packed + b"rest", 10_000_000) == (bytes(10_000_000), b"rest")
+
+
+def test_arrays_of_absurd_size_are_refused(monkeypatch):
+    model = torch.nn.Linear(3, 2)
+    artefact = bitstream.encode(model.state_dict(), model)
+    monkeypatch.setitem(codec.MOST_VALUES, "array", 5)
+    with pytest.raises(ValueError, match=r"array 'A': is of shape \(2, 3\)"):
+        bitstream.decode(artefact)
+    with pytest.raises(ValueError, match="weight: 6 values, expected at most 5"):
+        bitstream.encode(model.state_dict(), model)
+    monkeypatch.setitem(codec.MOST_VALUES, "array", 6)
+    monkeypatch.setitem(codec.MOST_VALUES, "bitstream", 7)
+    with pytest.raises(ValueError, match="more than 7 values"):
+        bitstream.decode(artefact)
