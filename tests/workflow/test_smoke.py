@@ -467,7 +467,7 @@ def test_new_baseline_is_one_file_and_a_grid(finished):
 
 
 def test_killed_run_is_resumed(checkout):
-    """As Snakemake says: its lock outlives a killed run, and `--unlock` takes it away."""
+    """By the same command; while it runs, a second run on its folder is refused in one line."""
     command = ["--cores", "1", "--until", "pretrain", *SMOKE]
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", *command], cwd=checkout.folder,
@@ -477,10 +477,12 @@ def test_killed_run_is_resumed(checkout):
     deadline = time.monotonic() + 300
     while not data.is_file() and time.monotonic() < deadline:
         time.sleep(0.05)
+    second = checkout.snakemake(*command)
+    assert second.returncode == 1 and "Traceback" not in second.stdout
+    assert "results_dir: another run is writing to results/smoke; wait" in second.stdout
+    assert job_counts(checkout.snakemake("--dry-run", *SMOKE).stdout), "to look is allowed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert "--unlock" in checkout.snakemake(*command).stdout
-    assert checkout.snakemake("--unlock", *SMOKE).returncode == 0
     done = checkout.snakemake(*command)
     assert done.returncode == 0, done.stdout
     assert (checkout.results / "pretrained/digits/residual_cnn/seed~0/model.pt").is_file()

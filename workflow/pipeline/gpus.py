@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import functools
-import io
 import itertools
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
+
+from pipeline.planning import command_line
 
 _TOOL = "nvidia-smi"
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -36,15 +35,11 @@ def count() -> int:
 def jobs_are_here() -> bool:
     """Whether Snakemake runs jobs on this machine, not through the executor of a cluster.
 
-    A workflow is told its executor after it has been read. So the arguments of this process, and
-    the profiles that they name, are read again as Snakemake does.
+    A workflow is told its executor after it has been read, so the command line is read again.
     """
-    from snakemake.cli import parse_args
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    with contextlib.redirect_stderr(io.StringIO()):  # which profiles are used has been said
-        _, known = parse_args(sys.argv[1:])
-    executor = ExecutorPluginRegistry().get_plugin(known.executor or "local")
+    executor = ExecutorPluginRegistry().get_plugin(command_line.arguments().executor or "local")
     return executor.common_settings.local_exec
 
 

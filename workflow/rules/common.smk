@@ -9,8 +9,8 @@ ROOT = Path(workflow.current_basedir).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
 
 from ecqx.results import keys
-from pipeline import gpus
-from pipeline.planning import config_files, environment, figure_names, validation
+from pipeline import claim, gpus
+from pipeline.planning import command_line, config_files, environment, figure_names, validation
 from pipeline.planning.plan import Plan
 
 environment.prepare(ROOT)
@@ -20,6 +20,13 @@ if workflow.is_main_process and (problems := config_files.problems(workflow.conf
 if problems := validation.problems(config, ROOT):
     sys.exit("\n".join(problems))
 config["results_dir"] = os.path.expanduser(config["results_dir"])
+
+if (
+    workflow.is_main_process
+    and command_line.executes()
+    and (problem := claim.claim(Path(config["results_dir"])))
+):
+    sys.exit(problem)
 
 # A job on a cluster reads this file again: it is told what the process that planned it has seen.
 PLAN = Plan(config, ROOT, None if workflow.is_main_process else environment.told_attempts())
