@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pipeline import receipts
+from pipeline.jobs import disk
 from pipeline.places import Places
 
 # files of which the same recipe makes the same, on the same machine
@@ -19,7 +21,8 @@ _STEADY = {"data.pt", "model.pt", "reference.npz", "model.nnc"}
 def open_log(path: str | Path) -> Callable[[str], None]:
     """Send all output of this process to a file from here on, that of C++ code included.
 
-    An exception that ends the process is written to the file and to the console.
+    An exception that ends the process is written to the file and to the console; that the disk is
+    full, in one line.
 
     Returns
     -------
@@ -40,7 +43,13 @@ def open_log(path: str | Path) -> Callable[[str], None]:
         print(line, file=console)
 
     def tell_failure(kind: type, error: BaseException, trace: TracebackType | None) -> None:
-        tell("".join(traceback.format_exception(kind, error, trace)) + f"failed, see {path}")
+        text = "".join(traceback.format_exception(kind, error, trace))
+        if disk.is_full(error):
+            with contextlib.suppress(OSError):  # the log is on the same disk
+                print(text)
+            print(disk.told(path), file=console)
+        else:
+            tell(f"{text}failed, see {path}")
 
     sys.excepthook = tell_failure
     return tell

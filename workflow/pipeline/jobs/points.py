@@ -14,6 +14,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pipeline.jobs import disk
+
 Work = Callable[[Any, str | None], None]
 
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -69,7 +71,7 @@ def _child(
         _run(points, first, lost, begin, writing)
     os.close(writing)
     try:
-        reached, late = _follow(reading, time_limit_s)
+        reached, late, raised = _follow(reading, time_limit_s)
         if late:
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
@@ -87,7 +89,7 @@ def _child(
         return reached, f"the process was ended by {signal.Signals(os.WTERMSIG(status)).name}"
     code = os.WEXITSTATUS(status)
     if code == _RAISED:
-        raise PointsStopped("see above")
+        raise PointsStopped(raised)
     return (None, None) if code == 0 else (reached, f"the process ended with exit code {code}")
 
 
@@ -109,8 +111,10 @@ def _run(
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
-    except BaseException:
+    except BaseException as error:
         traceback.print_exc()
+        raised = disk.FULL if disk.is_full(error) else f"{type(error).__name__}: {error}"
+        os.write(writing, json.dumps(raised).encode() + b"\n")
         code = _RAISED
     finally:
         with contextlib.suppress(OSError, ValueError):
@@ -119,24 +123,30 @@ def _run(
         os._exit(code)
 
 
-def _follow(reading: int, time_limit_s: float | None) -> tuple[int | None, bool]:
-    """The last point that the child began, once it has ended or one took too long (then True)."""
-    reached, text, begun = None, b"", time.monotonic()
+def _follow(reading: int, time_limit_s: float | None) -> tuple[int | None, bool, str]:
+    """What was heard of the child until it ended, or until a point took too long (then True).
+
+    The last point that it began, and what its own work raised.
+    """
+    reached, raised, text, begun = None, "", b"", time.monotonic()
     while True:
         wait = None
         if time_limit_s is not None and reached is not None:
             wait = max(begun + time_limit_s - time.monotonic(), 0)
         ready, _, _ = select.select([reading], [], [], wait)
         if not ready:
-            return reached, True
+            return reached, True, raised
         part = os.read(reading, 4096)
         if not part:
-            return reached, False
+            return reached, False, raised
         text += part
         lines = text.split(b"\n")
         text = lines.pop()
-        if lines:
-            reached, begun = json.loads(lines[-1]), time.monotonic()
+        for told in map(json.loads, lines):
+            if isinstance(told, str):
+                raised = told
+            else:
+                reached, begun = told, time.monotonic()
 
 
 def _die_with(parent: int) -> None:

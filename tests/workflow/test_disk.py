@@ -1,0 +1,59 @@
+"""A full disk is said in one line, whoever meets it first."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.workflow.conftest import ENVIRONMENT
+
+SCRIPT = """
+from pipeline.jobs import points
+from pipeline.jobs.job import open_log
+
+open_log("job.log")
+
+def fill():
+    with open("/dev/full", "w") as file:
+        file.write("x")
+
+def save():
+    import torch
+    torch.save(torch.zeros(1000), "/dev/full")
+
+def begin():
+    return lambda point, lost: {what}()
+
+{call}
+"""
+
+
+@pytest.mark.parametrize("what", ["fill", "save"])
+@pytest.mark.parametrize("call", ["{what}()", "points.work_through([1, 2], begin)"])
+def test_a_full_disk_is_one_line(tmp_path, what, call):
+    script = SCRIPT.format(what=what, call=call.format(what=what))
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert line.startswith(f"no space left on the disk of {tmp_path} (")
+    assert "Traceback" in (tmp_path / "job.log").read_text()
+
+
+def test_what_else_is_raised_while_points_are_worked_on_is_named(tmp_path):
+    script = SCRIPT.format(what="raise_another", call="points.work_through([1], begin)")
+    script = script.replace("def begin", "def raise_another():\n    int('x')\n\ndef begin")
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert "PointsStopped: ValueError: invalid literal for int()" in done.stderr
+    assert done.stderr.endswith("failed, see job.log\n")
