@@ -22,7 +22,7 @@ def open_log(path: str | Path) -> Callable[[str], None]:
     """Send all output of this process to a file from here on, that of C++ code included.
 
     An exception that ends the process is written to the file and to the console; that the disk is
-    full, in one line.
+    full, or that the user stopped it, in one line.
 
     Returns
     -------
@@ -44,7 +44,9 @@ def open_log(path: str | Path) -> Callable[[str], None]:
 
     def tell_failure(kind: type, error: BaseException, trace: TracebackType | None) -> None:
         text = "".join(traceback.format_exception(kind, error, trace))
-        if disk.is_full(error):
+        if isinstance(error, KeyboardInterrupt):
+            tell("stopped")
+        elif disk.is_full(error):
             with contextlib.suppress(OSError):  # the log is on the same disk
                 print(text)
             print(disk.told(path), file=console)

@@ -1,4 +1,4 @@
-"""A full disk is said in one line, whoever meets it first."""
+"""What ends a job for no fault of its own is said in one line: a full disk, the user."""
 
 import subprocess
 import sys
@@ -43,6 +43,20 @@ def test_a_full_disk_is_one_line(tmp_path, what, call):
     assert done.returncode == 1
     assert line.startswith(f"no space left on the disk of {tmp_path} (")
     assert "Traceback" in (tmp_path / "job.log").read_text()
+
+
+def test_the_user_who_stops_a_job_gets_one_line(tmp_path):
+    script = SCRIPT.format(
+        what="fill", call="import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == "stopped\n" and done.returncode != 0
 
 
 def test_what_else_is_raised_while_points_are_worked_on_is_named(tmp_path):
