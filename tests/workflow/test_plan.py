@@ -51,7 +51,7 @@ def test_default_grids_are_wide_enough():
 def test_real_data_are_compressed_at_the_points_of_the_default_configuration():
     real = yaml.safe_load((ROOT / "config/realdata.yaml").read_text())
     assert "methods" not in real  # those of the default
-    assert set(real["grids"]) == {"ecqx"}
+    assert set(real["grids"]) == {"allocate", "ecqx"}
     points = run_table.expand_grid(real["grids"]["ecqx"])
     assert points.keys() >= run_table.expand_grid(GRIDS["ecqx"]).keys()
 
