@@ -24,6 +24,7 @@ NEEDS = {
     ),
     "no GPU": GPU,
     "no CUDA device": GPU,
+    "no git": ("the commit that results were made by", "git"),
     "asks Linux": ("peak memory of a process", "Linux"),
 }
 

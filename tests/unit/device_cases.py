@@ -148,7 +148,7 @@ class Jobs:
     def compress(self, method: str) -> None:
         self.run("pretrain")
         points = self._points(method)
-        self._script("compress", method=method, budget=_BUDGET, points=points, own_model=None)
+        self._script("compress", budget=_BUDGET, points=points, own_model=None)
         for point in points:
             folder = self._run_folder(method, point)
             run = json.loads((folder / "run.json").read_text())
@@ -169,7 +169,7 @@ class Jobs:
         self.run("reference")
         self.run("compress-uniform_ptq")
         points, evaluation = self._points("uniform_ptq"), self._evaluation()
-        self._script("evaluate", method="uniform_ptq", points=points, evaluation=evaluation)
+        self._script("evaluate", points=points, evaluation=evaluation)
         for point in points:
             folder = self._run_folder("uniform_ptq", point)
             metrics = json.loads((folder / "metrics.json").read_text())
@@ -190,7 +190,10 @@ class Jobs:
 
     def _points(self, method: str) -> list[dict]:
         points = run_table.expand_grid(POINTS.get(method, [{}]))
-        return [{"name": n, "params": params, "recipe": n} for n, params in points.items()]
+        return [
+            {"method": method, "name": name, "params": params, "recipe": name}
+            for name, params in points.items()
+        ]
 
     def _run_folder(self, method: str, point: dict) -> Path:
         return self.places.run(self.name, self.chain.model, method, point["name"], 0)
@@ -198,7 +201,8 @@ class Jobs:
     def _script(self, name: str, **settings) -> None:
         script = importlib.import_module(f"workflow.scripts.{name}")
         settings |= {"dataset": self.name, "model": self.chain.model, "seed": 0}
-        receipt = self.places.results / f"receipts/{name}/{settings.get('method')}.json"
+        method = next((point["method"] for point in settings.get("points", ())), "all")
+        receipt = self.places.results / f"receipts/{name}/{method}.json"
         snakemake = Names(
             log=[None],
             config={"results_dir": str(self.places.results), "time_limit_s": None},

@@ -46,7 +46,9 @@ def chain(tmp_path_factory):
         reference = make_reference(
             trained.model, dataset.test, dataset.validation, index, target, EXPLAINERS, score
         )
-        short = Task.from_dataset(dataset, "resnet18", Budget(1, 1e-4, 16), order_seed=0)
+        short = Task.from_dataset(
+            dataset, "resnet18", Budget(1, 1e-4, 16), order_seed=0, build=build
+        )
         yield SimpleNamespace(
             build=build,
             dataset=dataset,
@@ -83,7 +85,8 @@ def test_every_method_from_the_files_to_localisation(chain, path):
     outcome = compress_point(load_method(path), {}, chain.model, chain.task, ("voc", path.stem))
     assert outcome.status == "ok", outcome.reason
     dataset, reference = chain.dataset, chain.reference
-    decoded = chain.build(dataset.input_shape, len(dataset.classes)).eval()
+    architecture = bitstream.architecture(outcome.artefact)
+    decoded = chain.build(dataset.input_shape, len(dataset.classes), **architecture).eval()
     bitstream.load(decoded, bitstream.decode(outcome.artefact))
 
     evaluated = evaluate_network(decoded, dataset.test, reference, EXPLAINERS, chain.score)

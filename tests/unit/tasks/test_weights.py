@@ -75,7 +75,7 @@ def test_resnet18_with_published_weights_computes_what_torchvision_does(
 def test_vgg16_computes_what_torchvision_does(monkeypatch):
     """With narrow dense layers; the wide ones are two gigabytes of random numbers."""
     module = models.get("vgg16_original")
-    monkeypatch.setattr(module, "_HIDDEN", 16)
+    monkeypatch.setattr(module, "_HIDDEN", (16, 16))
     model = module.build((3, 64, 64), CLASSES).eval()
     features = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"])
     with torch.device("meta"):
