@@ -28,17 +28,18 @@ def begin():
 """
 
 
+def ended(folder, script):
+    """The finished process of a script."""
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
+    )
+
+
 @pytest.mark.parametrize("what", ["fill", "save"])
 @pytest.mark.parametrize("call", ["{what}()", "points.work_through([1, 2], begin)"])
 def test_a_full_disk_is_one_line(tmp_path, what, call):
     script = SCRIPT.format(what=what, call=call.format(what=what))
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
+    done = ended(tmp_path, script)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1
     assert line.startswith(f"no space left on the disk of {tmp_path} (")
@@ -49,25 +50,13 @@ def test_the_user_who_stops_a_job_gets_one_line(tmp_path):
     script = SCRIPT.format(
         what="fill", call="import os, signal; os.kill(os.getpid(), signal.SIGINT)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
+    done = ended(tmp_path, script)
     assert done.stderr == "stopped\n" and done.returncode != 0
 
 
 def test_what_else_is_raised_while_points_are_worked_on_is_named(tmp_path):
     script = SCRIPT.format(what="raise_another", call="points.work_through([1], begin)")
     script = script.replace("def begin", "def raise_another():\n    int('x')\n\ndef begin")
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
+    done = ended(tmp_path, script)
     assert "PointsStopped: ValueError: invalid literal for int()" in done.stderr
     assert done.stderr.endswith("failed, see job.log\n")

@@ -19,6 +19,7 @@ from pipeline.places import Places
 from pipeline.planning import data_files, figure_names, run_table, sources
 
 _ATTEMPT = re.compile(r"(?P<recipe>[0-9a-f]{16})(-(?P<attempt>\d+))?")
+Share = list[tuple[str, str]]  # (method, point) of one job
 _SCRIPTS = "workflow/scripts"
 _OF_THE_MACHINE = ("results_dir", "data_root", "jobs_per_gpu", "time_limit_s")
 # What of the evaluation's settings matters where; `randomisation` to its own stage alone.
@@ -120,10 +121,10 @@ class Plan:
         self._own_models = {name: OwnModel(**entry) for name, entry in models.items()}
         self.check = self._check()
         evaluated = [
-            self.evaluated(task, seed, k)
-            for task in self.tasks.values()
+            self.evaluated(task, seed, k, share)
+            for task, shares in [(task, self._shares(task)) for task in self.tasks.values()]
             for seed in self.seeds
-            for k in range(len(self._shares(task)))
+            for k, share in enumerate(shares)
         ]
         references = [self.reference(t, s) for t in self.tasks.values() for s in self.seeds]
         randomised = [
@@ -209,14 +210,14 @@ class Plan:
         needs = [Need(self.data(task["dataset"])), Need(model, ("model.pt",))]
         return self._add("randomisation", model.parts, code, settings, needs)
 
-    def compressed(self, task: Mapping[str, Any], seed: int, k: int) -> Job:
+    def compressed(self, task: Mapping[str, Any], seed: int, k: int, share: Share) -> Job:
         """The k-th share of the points of all methods on a full-precision network."""
         model = self.pretrained(task, seed)
         base = self._network(task) | {"seed": seed, "budget": task["budget"]}
         script, files = f"{_SCRIPTS}/compress.py", self._task_files(task)
         needs = [Need(self.data(task["dataset"])), Need(model, ("model.pt",))]
         points = []
-        for method, name in self._shares(task)[k]:
+        for method, name in share:
             point = {"method": method, "name": name, "params": self.points[method][name]}
             code = [script, f"baselines/{method}.py", *files]
             recipe = self._recipe("compress", code, base | {"point": point}, needs)
@@ -226,9 +227,9 @@ class Plan:
         parts = (task["dataset"], task["model"], f"seed~{seed}", str(k))
         return self._add("compress", parts, [script, *methods, *files], settings, needs)
 
-    def evaluated(self, task: Mapping[str, Any], seed: int, k: int) -> Job:
+    def evaluated(self, task: Mapping[str, Any], seed: int, k: int, share: Share) -> Job:
         """The decoded networks of a share of points, measured."""
-        compressed = self.compressed(task, seed, k)
+        compressed = self.compressed(task, seed, k, share)
         base = self._network(task) | {"seed": seed}
         base["evaluation"] = self._evaluation(_EVALUATE)
         code = [f"{_SCRIPTS}/evaluate.py", *self._task_files(task)]
@@ -312,8 +313,8 @@ class Plan:
             config[name] = {key: config[name][key] for key in config[chosen]}
         return config
 
-    def _shares(self, task: Mapping[str, Any]) -> list[list[tuple[str, str]]]:
-        """(method, point) of the jobs of a task: neighbours share what they ask of a network."""
+    def _shares(self, task: Mapping[str, Any]) -> list[Share]:
+        """What the jobs of a task work on: neighbours share what they ask of a network."""
         points = [(method, name) for method, own in self.points.items() for name in own]
         return run_table.chunks(points, task["points_per_job"])
 
