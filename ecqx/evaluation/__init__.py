@@ -2,7 +2,8 @@
 
 ``explainers`` computes attribution maps, ``consistency`` compares them with those of the
 full-precision network, ``localisation`` compares them with ground-truth masks, ``complexity`` looks
-at each alone, ``evaluate`` applies all four to one network, on the pairs that ``subset`` draws.
+at each alone, ``measures`` has all of these sample by sample, ``evaluate`` applies them to one
+network, on the pairs that ``subset`` draws.
 ``agreement`` compares predictions, ``calibration`` confidence with accuracy, ``layers`` measures
 the relevance of weights, ``randomisation`` checks that explainers depend on what the network has
 learned, ``random_logit`` that they depend on the class, ``faithfulness`` that they point at what

@@ -5,18 +5,20 @@ All networks of one data set explain the same pairs of a sample and one of its c
 """
 
 import copy
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ecqx.evaluation.agreement import flips, hits, scorable
-from ecqx.evaluation.complexity import COMPLEXITIES
-from ecqx.evaluation.consistency import METRICS
 from ecqx.evaluation.explainers import EXPLAINERS
-from ecqx.evaluation.localisation import LOCALISATIONS
-from ecqx.evaluation.maps import informative
+from ecqx.evaluation.measures import (
+    attribution_rows,
+    attribution_samples,
+    known_names,
+    measure_maps,
+)
 from ecqx.evaluation.reference import Reference
 from ecqx.evaluation.subset import background, evaluation_pairs
 from ecqx.seeding import derive_seed
@@ -34,7 +36,9 @@ def inapplicable(model: nn.Module, explainers: Iterable[str]) -> dict[str, str]:
     ------
     ValueError : an explainer is unknown.
     """
-    reasons = {name: EXPLAINERS[name].applies(model) for name in _known(explainers, EXPLAINERS)}
+    reasons = {
+        name: EXPLAINERS[name].applies(model) for name in known_names(explainers, EXPLAINERS)
+    }
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
@@ -154,96 +158,6 @@ def accuracy(model: nn.Module, split: Split, score: Score) -> float:
     return score(scorable(predict(model, split.x), split.y), split.y)
 
 
-def attribution_rows(
-    maps: Mapping[str, Tensor],
-    reference_maps: Mapping[str, Tensor],
-    correct: Tensor,
-    reference_correct: Tensor,
-    mask: Tensor | None = None,
-    metrics: Sequence[str] | None = None,
-) -> list[dict]:
-    """Mean and spread of every metric over the evaluation subset.
-
-    A sample counts where its value is defined. For consistency that is where the reference map is
-    not degenerate: where full precision has no explanation, none can be kept. Since this depends on
-    the reference alone, all networks compared with it are judged on the same samples. A network's
-    own degenerate map counts, with the value that the metric declares for it. For localisation it
-    is where the mask is neither empty nor full. Complexity is defined everywhere.
-
-    Parameters
-    ----------
-    maps, reference_maps : mapping of str to Tensor, explainer -> maps, shape (n, H, W); of the
-        network and of full precision.
-    correct, reference_correct : Tensor, bool, shape (n,); where the network, and the full-precision
-        network, predict the class that is explained.
-    mask : Tensor, bool, shape (n, H, W), optional; ground truth for localisation; without it there
-        are no rows for it.
-    metrics : sequence of str, optional; names in ``METRICS``, ``LOCALISATIONS`` and
-        ``COMPLEXITIES``; all by default.
-
-    Returns
-    -------
-    list[dict]
-        Keys: explainer, metric, subset ("all", "both_correct"), signed (bool; False: computed on
-        the maps' magnitudes), mean, std (sample standard deviation over samples), n (samples that
-        count), degenerate (those among them whose map of the network is degenerate and got the
-        value that the metric declares for it). `mean` is NaN if n is 0, `std` if n is below 2.
-
-    Raises
-    ------
-    ValueError : a metric is unknown, or the reference lacks the maps of an explainer.
-    """
-    every = [*METRICS, *LOCALISATIONS, *COMPLEXITIES]
-    metrics = every if metrics is None else _known(metrics, every)
-    if lacking := [name for name in maps if name not in reference_maps]:
-        raise ValueError(f"the reference has no maps of {', '.join(lacking)}")
-
-    subsets = {"all": torch.ones_like(correct), "both_correct": correct & reference_correct}
-    rows = []
-    for explainer, own in maps.items():
-        reference = reference_maps[explainer]
-        signed_values = _measured(own, reference, mask, metrics)
-        unsigned_values = signed_values
-        if bool((own < 0).any()) or bool((reference < 0).any()):
-            unsigned_values = _measured(own.abs(), reference.abs(), mask, metrics)
-        for signed, measured in ((True, signed_values), (False, unsigned_values)):
-            for metric, (values, defined, degenerate) in measured.items():
-                for subset, members in subsets.items():
-                    counted = members & defined
-                    rows.append(
-                        {
-                            "explainer": explainer,
-                            "metric": metric,
-                            "subset": subset,
-                            "signed": signed,
-                            **moments(values[counted]),
-                            "degenerate": int((counted & degenerate).sum()),
-                        }
-                    )
-    return rows
-
-
-def _measured(
-    own: Tensor, reference: Tensor, mask: Tensor | None, metrics: Sequence[str]
-) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
-    """Metric -> value of every sample, where it is defined, and where the network's map degenerate.
-
-    Without masks there is nothing of localisation.
-    """
-    measured = {}
-    for metric in metrics:
-        if metric in METRICS:
-            values = METRICS[metric].fn(own, reference)
-            measured[metric] = (values, informative(reference), ~informative(own))
-        elif metric in COMPLEXITIES:
-            values = COMPLEXITIES[metric].fn(own)
-            measured[metric] = (values, ~values.isnan(), ~COMPLEXITIES[metric].informative(own))
-        elif mask is not None:
-            values = LOCALISATIONS[metric].fn(own, mask)
-            measured[metric] = (values, ~values.isnan(), ~LOCALISATIONS[metric].informative(own))
-    return measured
-
-
 def evaluate_network(
     model: nn.Module,
     split: Split,
@@ -262,7 +176,7 @@ def evaluate_network(
     explainers : iterable of str, names in ``EXPLAINERS``.
     score : callable (logits, y) -> float; the score of the data set, see
         `ecqx.tasks.task.objective`.
-    metrics : sequence of str, optional; see `attribution_rows`.
+    metrics : sequence of str, optional; see `measure_maps`.
 
     Returns
     -------
@@ -271,6 +185,7 @@ def evaluate_network(
         flips : float, share of its decisions that differ from full precision's, in [0, 1];
         logits : Tensor, on the whole split, shape (N, n_classes);
         rows : list[dict], see `attribution_rows`;
+        samples : dict of str to ndarray, what rows are the means of, see `attribution_samples`;
         maps : dict[str, Tensor], of the explained pairs, see `explain_all`.
 
     Raises
@@ -285,51 +200,28 @@ def evaluate_network(
     model = channels_last(model)
     logits = predict(model, split.x)
     maps = explain_all(model, split.x[index], target, explainers, background=reference.background)
-    rows = attribution_rows(
-        maps,
-        reference.maps,
-        hits(logits[index], target, split.multilabel),
-        reference.correct,
-        mask=None if split.mask is None else split.mask_of(index, target),
-        metrics=metrics,
-    )
+    correct = hits(logits[index], target, split.multilabel)
+    mask = None if split.mask is None else split.mask_of(index, target)
+    measures = measure_maps(maps, reference.maps, mask, metrics)
     return {
         "accuracy": score(scorable(logits, split.y), split.y),
         "flips": flips(logits, reference.logits, split.multilabel),
         "logits": logits,
-        "rows": rows,
+        "rows": attribution_rows(measures, correct, reference.correct),
+        "samples": attribution_samples(measures, pairs_of(reference), correct & reference.correct),
         "maps": maps,
     }
 
 
-def anchor_rows(
-    models: Mapping[str, nn.Module],
-    split: Split,
-    reference: Reference,
-    explainers: Iterable[str],
-    score: Score,
-    metrics: Sequence[str] | None = None,
-) -> list[dict]:
-    """Rows of networks between which compressed ones are read: floor, yardstick and ceiling.
-
-    Parameters
-    ----------
-    models : mapping of str to nn.Module, name of the anchor -> network: "identical", the
-        full-precision network itself; "retrained", the same architecture from another seed;
-        "random", never trained.
-    split, reference, explainers, score, metrics : see `evaluate_network`.
+def pairs_of(reference: Reference) -> dict[str, np.ndarray]:
+    """What tells the explained pairs apart, for tables of samples.
 
     Returns
     -------
-    list[dict]
-        Rows of `attribution_rows`, each with ``method`` (the anchor) and ``point`` ("anchor").
+    dict of str to ndarray of int, shape (m,)
+        sample, the place in the test split; target, the place among the classes.
     """
-    names = list(explainers)
-    return [
-        {"method": anchor, "point": "anchor", **row}
-        for anchor, model in models.items()
-        for row in evaluate_network(model, split, reference, names, score, metrics)["rows"]
-    ]
+    return {"sample": reference.index.numpy(), "target": reference.target.numpy()}
 
 
 def channels_last(model: nn.Module) -> nn.Module:
@@ -339,20 +231,3 @@ def channels_last(model: nn.Module) -> nn.Module:
     the caller's network the change.
     """
     return copy.deepcopy(model).to(memory_format=torch.channels_last)
-
-
-def _known(names: Iterable[str], registry: Iterable[str]) -> list[str]:
-    names, registry = list(names), list(registry)
-    if unknown := [name for name in names if name not in registry]:
-        raise ValueError(f"unknown: {', '.join(unknown)}; known: {', '.join(registry)}")
-    return names
-
-
-def moments(values: Tensor) -> dict[str, float | int]:
-    """Mean, std (of a sample) and n of values (n,); NaN where there are too few."""
-    n = len(values)
-    return {
-        "mean": values.mean().item() if n else math.nan,
-        "std": values.std().item() if n > 1 else math.nan,
-        "n": n,
-    }

@@ -18,11 +18,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ecqx.evaluation.evaluate import channels_last, moments
+from ecqx.evaluation.evaluate import channels_last
 from ecqx.evaluation.maps import informative
+from ecqx.evaluation.measures import long_table, moments
 from ecqx.seeding import generator
 from ecqx.tasks import datasets
 from ecqx.tasks.data import Dataset
@@ -33,6 +35,7 @@ from ecqx.tasks.task import predict, samples_at_once
 PAIRS = (("own", "own"), ("reference", "own"), ("own", "reference"))
 # More at once is not faster on a CPU.
 _MOST_SAMPLES = 128
+_KEYS = ("explainer", "network", "map", "signed")
 
 
 @dataclass(frozen=True)
@@ -226,10 +229,26 @@ def gain_rows(values: Mapping[tuple[str, str, str, bool], Tensor]) -> list[dict]
         Keys: explainer, network and map ("own" or "reference": full precision's), signed (bool;
         False: magnitudes), mean, std (sample standard deviation over samples), n.
     """
-    return [
-        dict(zip(("explainer", "network", "map", "signed"), key, strict=True)) | moments(own)
-        for key, own in values.items()
-    ]
+    return [dict(zip(_KEYS, key, strict=True)) | moments(own) for key, own in values.items()]
+
+
+def gain_samples(
+    values: Mapping[tuple[str, str, str, bool], Tensor], pairs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What `gain_rows` are the means of.
+
+    Parameters
+    ----------
+    pairs : mapping of str to ndarray, shape (n,); what tells the explained pairs apart.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Columns of n values per gain: those of `pairs`, explainer, network, map, signed and value
+        (float32).
+    """
+    labels = [dict(zip(_KEYS, key, strict=True)) for key in values]
+    return long_table(pairs, labels, list(values.values()))
 
 
 def _group_of_positions(maps: Tensor, cuts: Tensor) -> Tensor:

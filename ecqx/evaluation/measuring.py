@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from ecqx.compression.artefact import bitstream, size
@@ -13,10 +14,29 @@ from ecqx.compression.operations import multiply_accumulates
 from ecqx.evaluation import faithfulness
 from ecqx.evaluation.agreement import class_rows, logit_distance
 from ecqx.evaluation.calibration import calibration_error
-from ecqx.evaluation.evaluate import accuracy, evaluate_network
+from ecqx.evaluation.evaluate import accuracy, evaluate_network, pairs_of
 from ecqx.evaluation.reference import Reference
 from ecqx.tasks.data import Dataset
 from ecqx.tasks.task import objective
+
+
+class Found(NamedTuple):
+    """What is measured on a network.
+
+    Attributes
+    ----------
+    metrics : dict, metrics.json.
+    tables : dict of str to list of dict, name -> rows of that table.
+    samples : dict of str to dict, name -> columns of what the rows of that table are the means of.
+    maps : dict of str to Tensor, explainer -> the maps that galleries show, shape (g, H, W).
+    logits : Tensor, of the test split, shape (N, n_classes).
+    """
+
+    metrics: dict[str, Any]
+    tables: dict[str, list[dict]]
+    samples: dict[str, dict[str, np.ndarray]]
+    maps: dict[str, torch.Tensor]
+    logits: torch.Tensor
 
 
 def measure(
@@ -28,7 +48,7 @@ def measure(
     reference: Reference,
     full_precision: torch.nn.Module,
     settings: dict,
-) -> tuple[dict, dict[str, list[dict]], dict, torch.Tensor]:
+) -> Found:
     """What is measured on the network that an artefact decodes to.
 
     Parameters
@@ -36,10 +56,7 @@ def measure(
     build : callable (**architecture) -> nn.Module, an untrained network of the model
     size_fp32_bytes : of the network that was compressed
     reference, full_precision : that network, on the device, and what is known of it
-
-    Returns
-    -------
-    metrics.json, rows of the tables, the maps that galleries show, and the logits of the test split
+    settings : ``evaluation`` of the configuration
     """
     _, score = objective(dataset)
     state = bitstream.decode(artefact)
@@ -73,9 +90,13 @@ def measure(
         "predictions": class_rows(logits, reference.logits, labels, dataset.classes),
         "layers": size.layer_rows(weights),
     }
+    samples = {
+        "attributions": evaluated["samples"],
+        "gains": gain_samples(gains, reference),
+    }
     shown = settings["gallery_samples"]
     maps = {name: part[:shown] for name, part in evaluated["maps"].items()}
-    return metrics, tables, maps, logits
+    return Found(metrics, tables, samples, maps, logits)
 
 
 def occlusion_gains(
@@ -110,6 +131,17 @@ def occlusion_gains(
         (True, False) if settings["absolute"] else (True,),
         test.multilabel,
     )
+
+
+def gain_samples(
+    gains: Mapping[tuple[str, str, str, bool], torch.Tensor], reference: Reference
+) -> dict[str, np.ndarray]:
+    """Columns of what `occlusion_gains` found; none of nothing, see `faithfulness.gain_samples`."""
+    if not gains:
+        return {}
+    n = len(next(iter(gains.values())))
+    pairs = {name: part[:n] for name, part in pairs_of(reference).items()}
+    return faithfulness.gain_samples(gains, pairs)
 
 
 def undefined(model: torch.nn.Module, dataset: Dataset, reference: Reference) -> dict:

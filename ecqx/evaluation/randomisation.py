@@ -19,8 +19,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ecqx.evaluation.complexity import histogram_entropy
 from ecqx.evaluation.consistency import METRICS
-from ecqx.evaluation.evaluate import explain_all, moments
+from ecqx.evaluation.evaluate import explain_all
 from ecqx.evaluation.maps import informative
+from ecqx.evaluation.measures import moments
 from ecqx.tasks.task import device_of, evaluating
 
 ENTROPY_RISE = "entropy_rise"

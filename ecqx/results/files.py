@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,9 @@ _NAMES = (*POINT, "explainer", "metric", "subset")
 _ATTRIBUTION_COLUMNS = [*_NAMES, "seed", "signed", "mean"]
 
 
-def find(folder: str | Path, name: str) -> Path | None:
+def find(
+    folder: str | Path, name: str, suffixes: Sequence[str] = (".csv", ".csv.gz")
+) -> Path | None:
     """The collected table ``name`` of a folder: itself or compressed, there or in ``tables/``.
 
     Returns
@@ -22,9 +25,7 @@ def find(folder: str | Path, name: str) -> Path | None:
     """
     folder = Path(folder)
     candidates = [
-        place / f"{name}{suffix}"
-        for place in (folder, folder / "tables")
-        for suffix in (".csv", ".csv.gz")
+        place / f"{name}{suffix}" for place in (folder, folder / "tables") for suffix in suffixes
     ]
     return next((path for path in candidates if path.is_file()), None)
 

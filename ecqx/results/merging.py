@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ecqx.results import files, keys, provenance
+from ecqx.results import files, keys, provenance, samples
 from ecqx.results.provenance import Provenance
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NETWORK = [*keys.TASK, "seed"]
 # What identifies a row of a collected table.
@@ -40,12 +44,14 @@ class Part:
         values are empty.
     provenance : Provenance
     configurations : list of str, YAML.
+    samples : dict of str to Path, the files of single samples, by the names of their tables.
     """
 
     folder: Path
     tables: dict[str, pd.DataFrame]
     provenance: Provenance
     configurations: list[str]
+    samples: dict[str, Path]
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,14 @@ class Merged:
     Attributes
     ----------
     tables, provenance, configurations : as in :class:`Part`.
+    samples : dict of str to list of Path, the files of each part that has any.
     repeated : int, runs that more than one folder has.
     """
 
     tables: dict[str, pd.DataFrame]
     provenance: Provenance
     configurations: list[str]
+    samples: dict[str, list[Path]]
     repeated: int
 
     def write(self, folder: Path) -> None:
@@ -68,6 +76,9 @@ class Merged:
         (folder / "tables").mkdir(parents=True, exist_ok=True)
         for name, table in self.tables.items():
             table.to_csv(folder / f"tables/{name}.csv", index=False, lineterminator="\n")
+        for name, paths in self.samples.items():
+            target = folder / f"tables/{name}.parquet"
+            samples.write(target, name, _each_run_once(name, paths))
         self.provenance.write(folder)
         numbered = len(self.configurations) > 1
         for number, text in enumerate(self.configurations, 1):
@@ -94,7 +105,9 @@ def read(folder: Path) -> Part:
     tables = {name: files.read_text(path) for name, path in paths.items() if path is not None}
     for name, table in tables.items():
         keys.require_columns(table, _IDENTITY[name], f"{folder}: {name}")
-    return Part(folder, tables, known, provenance.configurations(folder))
+    sampled = {name: files.find(folder, name, samples.SUFFIXES) for name in samples.SCHEMAS}
+    sampled = {name: path for name, path in sampled.items() if path is not None}
+    return Part(folder, tables, known, provenance.configurations(folder), sampled)
 
 
 def merge(parts: Sequence[Part]) -> Merged:
@@ -122,7 +135,7 @@ def merge(parts: Sequence[Part]) -> Merged:
             continue
         table = having[0].tables[name]
         for part in having[1:]:
-            before = Part(first.folder, {name: table}, first.provenance, [])
+            before = Part(first.folder, {name: table}, first.provenance, [], {})
             own = part.tables[name]
             values = [column for column in own if column in table and column not in _COSTS]
             _same(before, part, name, _IDENTITY[name], values)
@@ -132,7 +145,22 @@ def merge(parts: Sequence[Part]) -> Merged:
             table = pd.concat([table, own[new]], ignore_index=True).fillna("")
         tables[name] = table
     texts = list(dict.fromkeys(text for part in parts for text in part.configurations))
-    return Merged(tables, provenance.merged(part.provenance for part in parts), texts, repeated)
+    sampled = {
+        name: [part.samples[name] for part in parts if name in part.samples]
+        for name in samples.SCHEMAS
+    }
+    sampled = {name: paths for name, paths in sampled.items() if paths}
+    origins = provenance.merged(part.provenance for part in parts)
+    return Merged(tables, origins, texts, sampled, repeated)
+
+
+def _each_run_once(name: str, paths: Sequence[Path]) -> Iterator[pa.Table]:
+    """Samples of each file, without those of runs that one before it has."""
+    known = pd.MultiIndex.from_tuples([], names=keys.RUN)
+    for path in paths:
+        own = samples.without_runs(samples.read(path, name), known)
+        yield own
+        known = known.append(samples.runs_of(own).unique())
 
 
 def _same(one: Part, other: Part, name: str, identity: list[str], columns: Sequence[str]) -> None:

@@ -193,6 +193,32 @@ def test_extra_tables_agree_with_the_runs(smoke_run):
     assert [row["tensor"] for row in found["relevance"][::10]] == names * len(seeds)
 
 
+@pytest.mark.parametrize("name", ["attributions", "gains"])
+def test_samples_have_the_means_of_the_tables(smoke_run, name):
+    tables = smoke_run.results / "tables"
+    samples, table = (
+        pd.read_parquet(tables / f"{name}.parquet"),
+        pd.read_csv(tables / f"{name}.csv"),
+    )
+    identity = [column for column in table.columns if column in samples.columns]
+    if name == "attributions":
+        both = samples[samples["both_correct"]].assign(subset="both_correct")
+        samples = pd.concat([samples.assign(subset="all"), both])
+        identity.insert(0, "subset")
+        identity.remove("degenerate")
+    found = samples.groupby(identity, observed=True)["value"].agg(["mean", "std", "count"])
+    expected = table.set_index(identity)[["mean", "std", "n"]]
+    expected = expected[expected["n"] > 0]
+    assert len(expected) > 100
+    found = found.reindex(expected.index)
+    assert (found["count"] == expected["n"]).all()
+    for column in ("mean", "std"):
+        np.testing.assert_allclose(found[column], expected[column], rtol=1e-3, atol=1e-5)
+    # places in the test split, and classes of it
+    y = data.load(smoke_run.results / "data/digits/data.pt").test.y.numpy()
+    assert (y[samples["sample"]] == samples["target"]).all()
+
+
 def test_record_of_a_run(smoke_run):
     path = smoke_run.results / RUNS / "uniform/bits~4/seed~1/run.json"
     record = json.loads(path.read_text())

@@ -33,6 +33,10 @@ class Places:
         """A collected table."""
         return self.tables / f"{name}.csv"
 
+    def samples(self, name: str) -> Path:
+        """The values of single samples that a collected table has the means of."""
+        return self.tables / f"{name}.parquet"
+
     @property
     def config(self) -> Path:
         """The configuration that the tables were made by."""

@@ -10,7 +10,7 @@ from pipeline.jobs import rows, table_checks
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
 from ecqx.compression import declared
-from ecqx.results import provenance
+from ecqx.results import provenance, samples
 from ecqx.results.keys import STATUSES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +56,11 @@ def main(snakemake) -> None:
         table_checks.check_columns(table, collected, schemas[table])
         rows.write(table, places.table(table), collected)
     made = [places.table(name) for name in ("runs", *parts)]
+    for table, of_anchors in (("attributions", "anchors"), ("gains", "gains")):
+        paths = [folder / f"{of_anchors}.parquet" for folder in networks]
+        paths += [folder / f"{table}.parquet" for folder in folders]
+        made.append(places.samples(table))
+        samples.write(made[-1], table, (samples.read(path, table) for path in paths))
     methods = {
         method: declared.read(ROOT / f"baselines/{method}.py")
         for method in settings["config"]["methods"]

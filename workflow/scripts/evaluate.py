@@ -12,7 +12,10 @@ from pipeline.jobs.computing import prepare
 from pipeline.jobs.job import inputs_of, leave_receipt, open_log, places_of
 
 TABLES = ("attributions", "gains", "predictions", "layers")
-FILES = ("metrics.json", "maps.npz", "logits.npy", *(f"{name}.csv" for name in TABLES))
+# Of these, the values of single samples are kept, too.
+SAMPLED = ("attributions", "gains")
+FILES = ("metrics.json", "maps.npz", "logits.npy", *(f"{name}.csv" for name in TABLES),
+         *(f"{name}.parquet" for name in SAMPLED))  # fmt: skip
 # Which point of a job was finished: a receipt of its own, beside what was made.
 RECEIPT = "evaluated.json"
 
@@ -42,8 +45,9 @@ def main(snakemake) -> None:
         import numpy as np
         import torch
 
-        from ecqx.evaluation.measuring import measure, undefined
+        from ecqx.evaluation.measuring import Found, measure, undefined
         from ecqx.evaluation.reference import load_reference, save_maps
+        from ecqx.results import samples
         from ecqx.tasks import data, models
 
         device = prepare(snakemake)
@@ -74,23 +78,25 @@ def main(snakemake) -> None:
             if lost is not None:
                 known |= {"status": "failed", "reason": f"evaluation: {lost}"}
             # of a run without a network, the logits of no sample
-            nothing = {}, {}, {}, reference.logits[:0]
-            metrics, tables, maps, logits = found or nothing
-            text = json.dumps(known | metrics, indent=1) + "\n"
+            of = found or Found({}, {}, {}, {}, reference.logits[:0])
+            text = json.dumps(known | of.metrics, indent=1) + "\n"
             (folder / "metrics.json").write_text(text, encoding="utf-8")
             run = task | {"method": point["method"], "point": point["name"],
                           "seed": settings["seed"]}  # fmt: skip
             for name in TABLES:
-                table = [run | row for row in tables.get(name, [])]
+                table = [run | row for row in of.tables.get(name, [])]
                 rows.write(name, folder / f"{name}.csv", table)
-            save_maps(folder / "maps.npz", maps)
-            np.save(folder / "logits.npy", logits.numpy())
+            for name in SAMPLED:
+                table = samples.table_of(name, run, of.samples.get(name, {}))
+                samples.write(folder / f"{name}.parquet", name, [table])
+            save_maps(folder / "maps.npz", of.maps)
+            np.save(folder / "logits.npy", of.logits.numpy())
             made = [folder / name for name in FILES]
             receipt = receipts.made(point["recipe"], inputs_at(point), made, places.results)
             receipts.write(folder / RECEIPT, receipt)
             result = lost or "no network"
             if found:
-                result = f"accuracy {metrics['accuracy']:.4f}"
+                result = f"accuracy {of.metrics['accuracy']:.4f}"
             tell(f"{settings['dataset']}/{settings['model']} {point['method']} {point['name']} "
                  f"seed {settings['seed']}: {result}")  # fmt: skip
 

@@ -13,18 +13,13 @@ from pipeline.jobs.computing import prepare
 from pipeline.jobs.job import leave_receipt, open_log, places_of
 
 from ecqx.attribution.lrp import check_rules
-from ecqx.evaluation.evaluate import (
-    anchor_rows,
-    channels_last,
-    explain_all,
-    inapplicable,
-    reference_of,
-)
+from ecqx.evaluation.evaluate import evaluate_network, inapplicable, reference_of
 from ecqx.evaluation.faithfulness import gain_rows
 from ecqx.evaluation.layers import mean_weight_relevance, relevance_rows
-from ecqx.evaluation.measuring import occlusion_gains
+from ecqx.evaluation.measuring import gain_samples, occlusion_gains
 from ecqx.evaluation.reference import Reference, save_reference
 from ecqx.evaluation.subset import evaluation_pairs
+from ecqx.results import samples
 from ecqx.seeding import derive_seed, generator, global_seed
 from ecqx.tasks import data, models
 from ecqx.tasks.task import objective
@@ -90,26 +85,29 @@ def main(snakemake) -> None:
     save_reference(folder / "reference.npz", reference)
     save_gallery(folder / "gallery.npz", dataset, reference, evaluation["gallery_samples"])
     task = {"dataset": dataset_name, "model": model_name}
-    anchored = anchor_rows(anchors, test, reference, explainers, score, measures)
-    gains = []
+    seeded = task | {"seed": seed}
+    attributions, gains, values = [], [], {"attributions": [], "gains": []}
     for anchor, model in anchors.items():
-        maps = explain_all(
-            channels_last(model), test.x[reference.index], reference.target, explainers,
-            background=reference.background,
-        )  # fmt: skip
+        run = seeded | {"method": anchor, "point": "anchor"}
+        evaluated = evaluate_network(model, test, reference, explainers, score, measures)
         found = occlusion_gains(
-            model, full_precision, dataset, reference, maps, evaluation["faithfulness"]
+            model, full_precision, dataset, reference, evaluated["maps"], evaluation["faithfulness"]
         )
-        gains += [{"method": anchor, "point": "anchor"} | row for row in gain_rows(found)]
+        attributions += [run | row for row in evaluated["rows"]]
+        gains += [run | row for row in gain_rows(found)]
+        columns = {"attributions": evaluated["samples"], "gains": gain_samples(found, reference)}
+        for name, of in columns.items():
+            values[name].append(samples.table_of(name, run, of))
     relevance = weight_relevance_rows(full_precision, dataset, tell)
     reasons = [{"explainer": name, "reason": reason} for name, reason in skipped.items()]
-    seeded = task | {"seed": seed}
-    rows.write("attributions", folder / "anchors.csv", [seeded | row for row in anchored])
-    rows.write("gains", folder / "gains.csv", [seeded | row for row in gains])
+    rows.write("attributions", folder / "anchors.csv", attributions)
+    samples.write(folder / "anchors.parquet", "attributions", values["attributions"])
+    rows.write("gains", folder / "gains.csv", gains)
+    samples.write(folder / "gains.parquet", "gains", values["gains"])
     rows.write("relevance", folder / "relevance.csv", [seeded | row for row in relevance])
     rows.write("skipped", folder / "skipped.csv", [task | row for row in reasons])
-    names = ("reference.npz", "gallery.npz", "anchors.csv", "gains.csv", "relevance.csv",
-             "skipped.csv")  # fmt: skip
+    names = ("reference.npz", "gallery.npz", "anchors.csv", "anchors.parquet", "gains.csv",
+             "gains.parquet", "relevance.csv", "skipped.csv")  # fmt: skip
     leave_receipt(snakemake, [folder / name for name in names], tell)
     tell(f"{dataset_name}/{model_name} seed {seed}: full-precision test accuracy "
          f"{reference.accuracy:.4f}")  # fmt: skip

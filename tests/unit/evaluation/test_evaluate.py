@@ -9,8 +9,6 @@ import torch
 from ecqx.evaluation.complexity import COMPLEXITIES
 from ecqx.evaluation.consistency import METRICS, metric
 from ecqx.evaluation.evaluate import (
-    anchor_rows,
-    attribution_rows,
     evaluate_network,
     explain_all,
     inapplicable,
@@ -117,13 +115,6 @@ def test_complexity_is_that_of_the_networks_own_maps(small):
             values = COMPLEXITIES["gini"].fn(maps if signed else maps.abs())
             assert (row["metric"], row["n"]) == ("gini", 30)
             assert row["mean"] == pytest.approx(values.mean().item())
-    maps = {"grad_cam": torch.rand(3, 4, 4)}
-    maps["grad_cam"][1] = 0
-    yes = torch.ones(3, dtype=torch.bool)
-    row = attribution_rows(maps, {"grad_cam": torch.zeros(3, 4, 4)}, yes, yes, metrics=["entropy"])[
-        0
-    ]
-    assert (row["n"], row["degenerate"]) == (3, 1)
 
 
 def test_accuracy_and_flips_of_another_network(small):
@@ -158,75 +149,6 @@ def test_localisation_needs_masks_and_the_skipped_explainer_has_no_rows():
     result = evaluate_network(model, split, reference, FEW, accuracy_score)
     assert {row["metric"] for row in result["rows"]} == {*METRICS, *COMPLEXITIES}
     assert {row["explainer"] for row in result["rows"]} == {"gradient_x_input"}
-
-
-def test_moments_subsets_and_magnitudes():
-    """Three samples by hand: cosine of (1, 0), (1, 1) and (-1, 0) with (1, 0)."""
-    b = torch.tensor([[[1.0, 0.0]]]).repeat(3, 1, 1)
-    a = torch.tensor([[[1.0, 0.0]], [[1.0, 0.5]], [[-1.0, 0.0]]])
-    correct, reference_correct = torch.tensor([1, 1, 1]).bool(), torch.tensor([1, 1, 0]).bool()
-    rows = attribution_rows({"e": a}, {"e": b}, correct, reference_correct, metrics=["cosine"])
-    c = 1 / math.sqrt(1.25)
-    signed = pick(rows, subset="all", signed=True)
-    assert signed["mean"] == pytest.approx(c / 3)
-    assert signed["std"] == pytest.approx(torch.tensor([1, c, -1]).std().item(), rel=1e-6)
-    assert signed["n"] == 3
-    assert pick(rows, subset="all", signed=False)["mean"] == pytest.approx((2 + c) / 3)
-    both = pick(rows, subset="both_correct", signed=True)
-    assert (both["mean"], both["n"]) == (pytest.approx((1 + c) / 2), 2)
-
-
-def test_empty_subset_and_single_sample_have_undefined_moments():
-    maps = {"e": torch.randn(3, 4, 4)}
-    one, none = torch.tensor([True, False, False]), torch.zeros(3, dtype=torch.bool)
-    row = pick(
-        attribution_rows(maps, maps, one, one, metrics=["ssim"]), subset="both_correct", signed=True
-    )
-    assert (row["mean"], row["n"]) == (pytest.approx(1), 1)
-    assert math.isnan(row["std"])
-    row = pick(
-        attribution_rows(maps, maps, none, one, metrics=["ssim"]),
-        subset="both_correct",
-        signed=True,
-    )
-    assert row["n"] == 0
-    assert math.isnan(row["mean"])
-
-
-def test_degenerate_reference_is_left_out_and_degenerate_network_is_not():
-    reference, own = torch.randn(4, 5, 5), torch.randn(4, 5, 5)
-    reference[0] = 0
-    reference[1, 0, 0] = torch.nan
-    own[2] = 0
-    own[3] = reference[3]
-    yes = torch.ones(4, dtype=torch.bool)
-    rows = attribution_rows({"e": own}, {"e": reference}, yes, yes, metrics=list(METRICS))
-    for row in rows:
-        entry = METRICS[row["metric"]]
-        best = 1 if entry.higher_is_better else 0
-        expected = (best + entry.degenerate) / 2
-        assert (row["mean"], row["n"]) == (pytest.approx(expected), 2), row
-        assert row["degenerate"] == 1
-
-
-def test_undefined_masks_are_left_out():
-    maps, yes = {"e": torch.randn(3, 5, 5)}, torch.ones(3, dtype=torch.bool)
-    mask = torch.zeros(3, 5, 5, dtype=torch.bool)
-    mask[0, 0], mask[1, 1] = True, True
-    rows = attribution_rows(maps, maps, yes, yes, mask, metrics=list(LOCALISATIONS))
-    assert {row["n"] for row in rows} == {2}
-    assert all(math.isfinite(row["mean"]) and row["degenerate"] == 0 for row in rows)
-
-
-def test_maps_without_positive_relevance_are_degenerate_to_what_looks_at_it_alone():
-    maps, yes = {"e": -torch.rand(3, 5, 5) - 0.1}, torch.ones(3, dtype=torch.bool)
-    maps["e"][0] *= -1
-    mask = torch.zeros(3, 5, 5, dtype=torch.bool)
-    mask[:, :2] = True
-    rows = attribution_rows(maps, maps, yes, yes, mask)
-    for row in rows:
-        alone = row["metric"] in ("relevance_mass", *COMPLEXITIES) and row["signed"]
-        assert row["degenerate"] == (2 if alone else 0), row
 
 
 @pytest.mark.parametrize("value", [0.0, torch.nan])
@@ -287,10 +209,13 @@ def test_anchors_are_ordered_identical_retrained_random():
         "retrained": trained(1),
         "random": build(residual_cnn, (1, 8, 8), 2),
     }
-    rows = anchor_rows(models, split, reference, ["gradient_x_input"], accuracy_score, ["cosine"])
-    assert {row["point"] for row in rows} == {"anchor"}
     keys = {"metric": "cosine", "subset": "all", "signed": True}
-    identical, retrained, random = (pick(rows, method=name, **keys)["mean"] for name in models)
+
+    def consistency(network):
+        arguments = (split, reference, ["gradient_x_input"], accuracy_score, ["cosine"])
+        return pick(evaluate_network(network, *arguments)["rows"], **keys)["mean"]
+
+    identical, retrained, random = map(consistency, models.values())
     assert identical == pytest.approx(1, abs=1e-9)
     assert identical > retrained + 0.1 > random + 0.2
 

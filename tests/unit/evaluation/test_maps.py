@@ -2,8 +2,8 @@
 
 import torch
 
-from ecqx.evaluation.evaluate import attribution_rows
 from ecqx.evaluation.maps import average_ranks, informative, remembered
+from ecqx.evaluation.measures import measure_maps
 
 
 def counted():
@@ -58,7 +58,7 @@ def test_ranks_of_a_pair_are_shared_by_all_metrics(monkeypatch):
         torch.Tensor, "sort", lambda self, **k: sorted_shapes.append(self.shape) or sort(self, **k)
     )
     own, reference = torch.randn(2, 6, 8, 8)
-    yes, mask = torch.ones(6, dtype=torch.bool), torch.rand(6, 8, 8) < 0.3
-    attribution_rows({"e": own}, {"e": reference}, yes, yes, mask, ["spearman", "auc", "spearman"])
+    mask = torch.rand(6, 8, 8) < 0.3
+    measure_maps({"e": own}, {"e": reference}, mask, ["spearman", "auc", "spearman"])
     assert len(sorted_shapes) == 4  # two maps, signed and magnitudes
     assert informative(own).all() and average_ranks(own).shape == (6, 64)

@@ -43,7 +43,7 @@ def test_a_student_is_measured_as_what_it_is_and_compared_with_its_teacher():
         "explainers": ["grad_cam"], "metrics": ["pearson"], "localisation": [], "complexity": [],
         "gallery_samples": 2, "faithfulness": {"samples": 4, "groups": 100, "absolute": True},
     }  # fmt: skip
-    metrics, tables, maps, _ = measure(
+    metrics, tables, samples, maps, _ = measure(
         artefact, build, full, torch.device("cpu"), dataset, reference, teacher, settings
     )
     assert metrics["compression_ratio"] == full / len(artefact)

@@ -1,16 +1,20 @@
 """Results of several folders as one."""
 
 import json
+import math
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from ecqx.compression.declared import Declared
-from ecqx.results import collected, merge, merging, provenance
+from ecqx.evaluation.measures import long_table
+from ecqx.results import collected, merge, merging, provenance, samples
 from ecqx.results.tables import coverage
 
 ORIGIN = {"versions": {"torch": "2.11.0"}, "git": "abc", "device": "cpu"}
@@ -67,6 +71,29 @@ def test_parts_of_results_give_the_whole(whole, build_attributions, tmp_path):
     assert provenance.read(tmp_path / "c").origins == [ORIGIN | {"runs": count}]
     assert (tmp_path / "c/config.yaml").read_text() == "seeds: [0]\n"
     assert provenance.looks(tmp_path / "c") == {"ecq": {"label": "E"}}
+
+
+def test_samples_of_each_run_come_once(whole, tmp_path):
+    """Runs that both have are those of the first; a folder without samples has none to give."""
+    chosen = [whole[whole.index % 3 < 2], whole[whole.index % 3 > 0], whole]
+    folders = [leave(tmp_path / name, runs) for name, runs in zip("abc", chosen, strict=True)]
+    for folder, runs, sign in zip(folders[:2], chosen, (1, -1), strict=False):
+        parts = []
+        for run in runs[collected.statistics.RUN].to_dict("records"):
+            columns = {"sample": np.array([5, 7]), "target": np.array([1, 2])}
+            labels = [{"explainer": "lrp", "network": "own", "map": "own", "signed": True}]
+            columns = long_table(columns, labels, [torch.tensor([0.25 * sign, math.nan])])
+            parts.append(samples.table_of("gains", run, columns))
+        samples.write(folder / "tables/gains.parquet", "gains", parts)
+    merging.merge([merging.read(folder) for folder in folders]).write(tmp_path / "d")
+    found = pd.read_parquet(tmp_path / "d/tables/gains.parquet")
+    assert not (tmp_path / "d/tables/attributions.parquet").exists()
+    assert len(found) == 2 * len(whole)
+    assert found["value"].isna().sum() == len(whole)
+    first = found[found["value"] == 0.25]
+    assert len(first) == len(chosen[0]) and (first["sample"] == 5).all()
+    known = chosen[0][collected.statistics.RUN].merge(first.astype({"seed": int}))
+    assert len(known) == len(chosen[0])
 
 
 def test_another_order_gives_the_same_rows(whole, tmp_path):

@@ -261,9 +261,13 @@ class Plan:
         networks = [[*job.parts[:2], job.settings["seed"]] for job in references]
         settings = {"runs": runs, "networks": networks, "randomisation": bool(randomised)}
         settings["config"] = self._effective()
-        files = ("anchors.csv", "gains.csv", "relevance.csv", "skipped.csv")
+        files = (
+            "anchors.csv", "anchors.parquet", "gains.csv", "gains.parquet", "relevance.csv",
+            "skipped.csv"
+        )  # fmt: skip
         measured = (
-            "metrics.json", "attributions.csv", "gains.csv", "predictions.csv", "layers.csv"
+            "metrics.json", "attributions.csv", "attributions.parquet", "gains.csv",
+            "gains.parquet", "predictions.csv", "layers.csv"
         )  # fmt: skip
         compressed = [job.needs[-1].job for job in evaluated]
         needs = [Need(job, files) for job in references]
