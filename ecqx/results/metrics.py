@@ -29,7 +29,8 @@ def complexity() -> frozenset[str]:
     return frozenset(COMPLEXITIES)
 
 
-# Ranges of the metrics as they are defined; one that is not here may have any value.
+# Ranges of the metrics, and of the gains of relevance, as they are defined; one that is not here
+# may have any value.
 _BOUNDS = {
     "cosine": (-1.0, 1.0),
     "pearson": (-1.0, 1.0),
@@ -43,6 +44,8 @@ _BOUNDS = {
     "relevance_rank": (0.0, 1.0),
     "gini": (0.0, 1.0),
     "entropy": (0.0, math.inf),
+    "gain": (-1.0, 1.0),
+    "evidence": (-2.0, 2.0),
 }
 
 

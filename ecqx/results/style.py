@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 
 from ecqx.evaluation.explainers import EXPLAINERS
-from ecqx.results import metrics
+from ecqx.results import gains, metrics
 
 WIDTHS = {"page": 6.9, "column": 3.35}  # inches: both columns of a two-column page, or one
 FONT_SIZE = 7.5  # points
@@ -170,7 +170,7 @@ def words(name: str) -> str:
 def label(name: str) -> str:
     """Readable name of an explainer or a metric; unknown ones lose their underscores only."""
     declared = EXPLAINERS.get(name) or metrics.measured().get(name)
-    return declared.label if declared else words(name)
+    return declared.label if declared else gains.MEASURES.get(name) or words(name)
 
 
 def dataset_label(dataset: str) -> str:

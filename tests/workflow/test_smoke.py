@@ -111,6 +111,7 @@ def test_outputs(smoke_run):
     for suffix in ("csv", "md", "tex"):
         assert (results / f"tables/summary.{suffix}").stat().st_size > 0
     names = ["accuracy_vs_size", "accuracy_vs_sparsity", "localisation_vs_size"]
+    names.append("faithfulness_vs_size")
     default = yaml.safe_load((smoke_run.folder / "config/default.yaml").read_text())
     names += [f"consistency_vs_size-{metric}" for metric in default["evaluation"]["metrics"]]
     captions = (results / "figures/captions.md").read_text()

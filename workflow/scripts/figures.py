@@ -82,7 +82,11 @@ class Results:
 
 
 # Kind of figure -> the collected table that it needs beside runs and attributions.
-TABLES = {"layers": "layers", "relevance_vs_magnitude": "relevance"}
+TABLES = {
+    "faithfulness_vs_size": "gains",
+    "layers": "layers",
+    "relevance_vs_magnitude": "relevance",
+}
 # Kind of figure -> how it is drawn. The name of a figure is its kind, or "<kind>-<argument>".
 DRAW = {
     "accuracy_vs_size": lambda r, _, w: figures.accuracy_vs_size(r.runs, w),
@@ -92,6 +96,9 @@ DRAW = {
     ),
     "localisation_vs_size": lambda r, _, w: figures.localisation_vs_size(
         r.runs, r.attributions, width=w
+    ),
+    "faithfulness_vs_size": lambda r, _, w: figures.faithfulness_vs_size(
+        r.runs, r.by_variant("gains"), width=w
     ),
     "accuracy_vs_consistency": lambda r, metric, w: figures.accuracy_vs_consistency(
         r.runs, r.attributions, metric, w

@@ -4,7 +4,11 @@ Every one can be drawn for a page or for one column of a two-column page; see
 :data:`ecqx.results.style.WIDTHS`.
 """
 
-from ecqx.results.figures.consistency import consistency_vs_size, localisation_vs_size
+from ecqx.results.figures.consistency import (
+    consistency_vs_size,
+    faithfulness_vs_size,
+    localisation_vs_size,
+)
 from ecqx.results.figures.controls import controls_of_relevance
 from ecqx.results.figures.correlations import metric_correlations
 from ecqx.results.figures.cost import training_cost
@@ -22,6 +26,7 @@ __all__ = [
     "accuracy_vs_sparsity",
     "consistency_vs_size",
     "controls_of_relevance",
+    "faithfulness_vs_size",
     "gallery",
     "layers",
     "localisation_vs_size",

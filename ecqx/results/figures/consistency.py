@@ -1,4 +1,4 @@
-"""What compression does to explanations: consistency with full precision, and localisation."""
+"""What compression does to explanations: their consistency, localisation and faithfulness."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from ecqx.results import statistics, style
 from ecqx.results.figures import panels
 from ecqx.results.figures.layout import Page, grid_of_blocks
+from ecqx.results.gains import MEASURES, as_measures
 from ecqx.results.keys import of_task, tasks_of
 from ecqx.results.metrics import bounds
 
@@ -30,6 +31,7 @@ _IN_A_COLUMN = 2  # explainers that a column has room for
 # The measures that tell methods apart. The pointing game is near its best value for most networks,
 # and the mass follows how much of a map is positive.
 _TELLING = ("auc", "relevance_rank")
+_AROUND_ZERO = ("evidence",)  # differences: on which side of zero they are is what they say
 _SCALE = 0.75  # of markers and lines: these panels are small
 _ONE_PER_FAMILY = ("lrp_epsilon_plus_flat", "grad_cam", "gradient_x_input")
 
@@ -115,45 +117,78 @@ def localisation_vs_size(
     """
     with style.context():
         rows = _selected(runs, attributions, list(metrics), subset, signed)
-        styles = panels.styles_of(runs)
-        tasks = tasks_of(rows)
-        metrics = [metric for metric in metrics if (rows["metric"] == metric).any()]
-        explainers = style.explainer_order(rows["explainer"].unique())
-        if width == "column":
-            metrics, explainers = metrics[:_IN_A_COLUMN], selection(explainers, _IN_A_COLUMN)
-        lines = [
-            (task, explainer)
-            for task in tasks
-            for explainer in explainers
-            if (of_task(rows, task)["explainer"] == explainer).any()
-        ]
-        if not lines or not metrics:
-            return panels.nothing(width, "no localisation results: no data set with masks")
-        crowded = len(lines) > _ROOMY_ROWS
-        page = Page(width, [0.85 if crowded else 1.15] * len(lines), len(metrics))
-        drawn = _Panels(rows, styles, crowded)
-        spans = {
-            name: panels.limits(rows.loc[rows["metric"] == name, "mean"], least=0.02)
-            for name in metrics
-        }
-        for i, (task, explainer) in enumerate(lines):
-            for j, metric in enumerate(metrics):
-                axis = page.grid[i, j]
-                if not drawn.draw(axis, task, explainer, metric):
-                    panels.empty_panel(axis, "no results")
-                panels.linear_axis(axis, *spans[metric])
-                if i == 0:
-                    page.title(axis, f"{style.label(metric)} [–]")
-                if j == 0:
-                    axis.set_ylabel(page.fold(style.label(explainer), i))
-                if i == len(lines) - 1:
-                    axis.set_xlabel("Size [kB]")
-                elif lines[i + 1][0] == task:
-                    axis.tick_params(labelbottom=False)
-            if len(tasks) > 1 and (i == 0 or lines[i - 1][0] != task):
-                page.title_row(i, panels.heading(task))
-        what = "" if len(tasks) > 1 else f"{panels.heading(tasks[0])}: "
-        return _finish(page, rows, runs, styles, what, subset, signed, crowded)
+        nothing = "no localisation results: no data set with masks"
+        return _by_measure(rows, runs, metrics, subset, signed, width, nothing)
+
+
+def faithfulness_vs_size(
+    runs: pd.DataFrame, gains: pd.DataFrame, signed: bool = True, width: str = "page"
+) -> Figure:
+    """Whether maps point at what networks decide by, against artefact size [kB, log].
+
+    Drawn as localisation_vs_size, see there. A column per measure: the gain of a network by its own
+    map, and how much more that is than the gain by full precision's map, where 0 says that both
+    tell alike what the compressed network decides by.
+
+    Parameters
+    ----------
+    runs, gains : DataFrame, as runs.csv and gains.csv.
+    signed : bool, signed maps, or their absolute values.
+    width : {"page", "column"}
+    """
+    with style.context():
+        rows = _selected(runs, as_measures(gains), list(MEASURES), "all", signed)
+        nothing = "the faithfulness of maps was not measured"
+        return _by_measure(rows, runs, list(MEASURES), "occluded", signed, width, nothing)
+
+
+def _by_measure(
+    rows: pd.DataFrame, runs: pd.DataFrame, metrics: Sequence[str], subset: str, signed: bool,
+    width: str, nothing: str,
+) -> Figure:  # fmt: skip
+    """A row per task and explainer, a column per metric; what to say if there is no row."""
+    styles = panels.styles_of(runs)
+    metrics = [metric for metric in metrics if (rows["metric"] == metric).any()]
+    explainers = style.explainer_order(rows["explainer"].unique())
+    if width == "column":
+        metrics, explainers = metrics[:_IN_A_COLUMN], selection(explainers, _IN_A_COLUMN)
+    lines = [
+        (task, explainer)
+        for task in tasks_of(runs)
+        for explainer in explainers
+        if (of_task(rows, task)["explainer"] == explainer).any()
+    ]
+    if not lines or not metrics:
+        return panels.nothing(width, nothing)
+    tasks = list(dict.fromkeys(task for task, _ in lines))
+    crowded = len(lines) > _ROOMY_ROWS
+    page = Page(width, [0.85 if crowded else 1.15] * len(lines), len(metrics))
+    drawn = _Panels(rows, styles, crowded)
+    spans = {}
+    for name in metrics:
+        values = rows.loc[rows["metric"] == name, "mean"]
+        zero = [0.0] if name in _AROUND_ZERO else []
+        spans[name] = panels.limits([*values, *zero], least=0.02)
+    for i, (task, explainer) in enumerate(lines):
+        for j, metric in enumerate(metrics):
+            axis = page.grid[i, j]
+            if metric in _AROUND_ZERO:
+                axis.axhline(0, color="0.3", lw=0.7, zorder=1)
+            if not drawn.draw(axis, task, explainer, metric):
+                panels.empty_panel(axis, "no results")
+            panels.linear_axis(axis, *spans[metric])
+            if i == 0:
+                page.title(axis, f"{style.label(metric)} [–]")
+            if j == 0:
+                axis.set_ylabel(page.fold(style.label(explainer), i))
+            if i == len(lines) - 1:
+                axis.set_xlabel("Size [kB]")
+            elif lines[i + 1][0] == task:
+                axis.tick_params(labelbottom=False)
+        if len(tasks) > 1 and (i == 0 or lines[i - 1][0] != task):
+            page.title_row(i, panels.heading(task))
+    what = "" if len(tasks) > 1 else f"{panels.heading(tasks[0])}: "
+    return _finish(page, rows, runs, styles, what, subset, signed, crowded)
 
 
 def selection(explainers: Sequence[str], count: int) -> list[str]:
@@ -309,6 +344,7 @@ def _finish(
     words = {
         "all": "all samples of the evaluation subset",
         "both_correct": "samples that both networks classify correctly",
+        "occluded": "the samples that were occluded",
     }.get(subset, subset)
     maps = "signed" if signed else "absolute"
     return page.finish(

@@ -6,16 +6,11 @@ import pandas as pd
 
 from ecqx.results import rendering, statistics, style
 from ecqx.results.collected import Collected, Unavailable
-from ecqx.results.keys import ANCHORS, RUN, of_task, tasks_of
+from ecqx.results.gains import by_map
+from ecqx.results.keys import ANCHORS, of_task, tasks_of
 
 _MEASURE = ["explainer", "signed"]
-# (network, map) -> column
-_GAINS = {
-    ("own", "own"): "own",
-    ("reference", "own"): "on_reference",
-    ("own", "reference"): "reference_map",
-}
-_COLUMNS = ["reference", *_GAINS.values(), "change", "evidence"]
+_COLUMNS = ["reference", "own", "on_reference", "reference_map", "change", "evidence"]
 _LABELS = {"retrained": "Retrained", "random": "Untrained"}
 NOTE = (
     "Symmetric relevance gain: area between the curves of the class's probability when positions "
@@ -48,10 +43,7 @@ def build(collected: Collected) -> pd.DataFrame:
     gains = collected.gains
     if gains is None or gains.empty:
         raise Unavailable("the faithfulness of maps was not measured")
-    statistics.require_columns(gains, [*RUN, *_MEASURE, "network", "map", "mean"], "gains")
-    pairs = list(zip(gains["network"], gains["map"], strict=True))
-    gains = gains.assign(gain=[_GAINS[pair] for pair in pairs])
-    long = gains.pivot(index=[*RUN, *_MEASURE], columns="gain", values="mean").reset_index()
+    long = by_map(gains)
     seed = [*statistics.TASK, "seed", *_MEASURE]
     full = long[long["method"] == "identical"].rename(columns={"own": "reference"})
     long = long[long["method"] != "identical"].merge(full[[*seed, "reference"]], on=seed)

@@ -12,12 +12,20 @@ import pandas as pd
 
 from ecqx.results import rendering, statistics, style
 from ecqx.results.collected import Collected, Unavailable
+from ecqx.results.gains import as_measures
 from ecqx.results.keys import OVERRIDES, of_task, parameter_column, tasks_of
 from ecqx.results.rendering import method_label
 from ecqx.results.variants import method_of
 
 ROUTES = ("distil", "prune_structured", "prune_unstructured")
-METRICS = {"auc": "ROC-AUC", "pointing_game": "point accuracy", "pearson": "Pearson"}
+METRICS = {
+    "auc": "ROC-AUC",
+    "pointing_game": "point accuracy",
+    "pearson": "Pearson",
+    "gain": "relevance gain",
+}
+# The paper's claims are about these; of faithfulness it says nothing.
+_CLAIMED = ("auc", "pointing_game", "pearson")
 FULL, NONE = "full precision", "none"
 # What the paper says: the first, minus the second, is above or below zero.
 CLAIMS = {
@@ -42,7 +50,8 @@ NOTE = (
     "equal accuracy on validation data, or at equal size, along the straight lines through the "
     "runs of a seed, averaged over the range in which both have runs; nothing is extrapolated. "
     "Test data, signed maps. ROC-AUC and point accuracy: against the masks. Pearson: with the maps "
-    "of full precision. Paper: what it claims. p: two-sided paired t-test; Holm: adjusted for the "
+    "of full precision. Relevance gain: see the table of faithfulness. Paper: what it claims. p: "
+    "two-sided paired t-test; Holm: adjusted for the "
     "rows with a claim of the same task, explainer, measure and reading. Verdict, of p below 0.05 "
     "alone: reproduced or contradicted, of a claim; above or below, without one; else open, which "
     "is not evidence of no difference. "
@@ -56,8 +65,9 @@ def build(collected: Collected) -> pd.DataFrame:
     -------
     DataFrame
         dataset, model, route, matching, other ("full precision" or another matching), explainer,
-        measure ("auc", "pointing_game", "pearson"), at ("points", "accuracy", "size"), claim
-        ("above", "below" or empty); difference_mean, difference_half_width, n, seeds (of the task),
+        measure ("auc", "pointing_game", "pearson", "gain"), at ("points", "accuracy", "size"),
+        claim ("above", "below" or empty); difference_mean, difference_half_width, n, seeds (of the
+        task),
         values (of the seeds, separated by spaces); p_t, p_t_holm, verdict ("reproduced",
         "contradicted", "above", "below", "open"; empty where nothing could be compared).
 
@@ -78,7 +88,7 @@ def build(collected: Collected) -> pd.DataFrame:
     )
     runs = runs.assign(route=route, way=matching, place=np.arange(len(runs)))
     runs = runs[route.isin(ROUTES) & (runs["status"] == "ok")]
-    measures = collected.measures
+    measures = _measures(collected)
     explainers = style.explainer_order(
         {e for e, metric, _ in measures.columns if metric in METRICS}
     )
@@ -98,7 +108,10 @@ def build(collected: Collected) -> pd.DataFrame:
                     about |= {"explainer": explainer, "measure": metric}
                     own = own.assign(value=values)
                     full = _full_precision(collected, task, explainer, metric)
-                    rows += [about | row for row in _compared(own, full)]
+                    compared = (about | row for row in _compared(own, full))
+                    if metric not in _CLAIMED:
+                        compared = (row | {"claim": ""} for row in compared)
+                    rows += compared
     if not rows:
         raise Unavailable("nothing was measured of the maps of any route")
     table = pd.DataFrame(rows)
@@ -115,13 +128,25 @@ def build(collected: Collected) -> pd.DataFrame:
     return table[order]
 
 
+def _measures(collected: Collected) -> pd.DataFrame:
+    """A column per (explainer, metric, signed), a row per run; with gains, where there are any."""
+    measures = collected.measures
+    if collected.gains is None or collected.gains.empty:
+        return measures
+    own = as_measures(collected.gains)
+    return measures.join(statistics.measures_per_run(collected.runs, own))
+
+
 def _full_precision(
     collected: Collected, task: tuple[str, str], explainer: str, metric: str
 ) -> dict[int, float]:
     """Seed -> the measure of full precision's own maps; none of consistency, which is with them."""
     if metric == "pearson":
         return {}
-    anchors = of_task(collected.anchors, task)
+    anchors = collected.anchors
+    if metric == "gain":
+        anchors = statistics.anchor_means(as_measures(collected.gains))
+    anchors = of_task(anchors, task)
     own = anchors[
         (anchors["explainer"] == explainer)
         & (anchors["metric"] == metric)

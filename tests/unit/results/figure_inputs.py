@@ -29,6 +29,34 @@ def make_layers(runs, tensors=4):
     return pd.DataFrame(rows)
 
 
+def make_gains(runs, explainers=("grad_cam", "gradient_x_input")):
+    """Gains that tell methods, seeds, explainers and maps apart, of runs and of all anchors."""
+    rows = []
+
+    def add(run, base):
+        for place, explainer in enumerate(explainers):
+            pairs = {("own", "own"): base, ("reference", "own"): base - 0.1,
+                     ("own", "reference"): base - 0.05 * (place + 1)}  # fmt: skip
+            for (network, of_map), gain in pairs.items():
+                if run["method"] == "identical" and network != of_map:
+                    gain = base
+                rows.append(
+                    {key: run[key] for key in statistics.RUN}
+                    | {"explainer": explainer, "network": network, "map": of_map, "signed": True,
+                       "mean": gain + 0.1 * place, "std": 0.1, "n": 16}
+                )  # fmt: skip
+
+    for run in runs[runs["status"] == "ok"].to_dict("records"):
+        add(run, 0.3 + 0.01 * run["seed"] - 0.02 * len(run["method"]) + run["size_bytes"] / 1e6)
+    for (dataset, model, seed), _ in groups(runs, ["dataset", "model", "seed"]).items():
+        for place, anchor in enumerate(statistics.ANCHORS):
+            run = {"dataset": dataset, "model": model, "method": anchor, "point": "anchor",
+                   "seed": seed}  # fmt: skip
+            add(run, 0.5 - 0.2 * place + 0.01 * seed)
+    columns = [*statistics.RUN, "explainer", "network", "map", "signed", "mean", "std", "n"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def make_relevance(runs, tensors=3):
     rows = []
     for (dataset, model, seed), _ in groups(runs, ["dataset", "model", "seed"]).items():

@@ -15,6 +15,7 @@ from ecqx.results.keys import METHOD_COLUMNS
 from tests.unit.results.figure_inputs import (
     gallery_input,
     make_controls,
+    make_gains,
     make_layers,
     make_relevance,
 )
@@ -71,6 +72,7 @@ DRAW = {
     "accuracy_vs_sparsity": lambda r, a, w: figures.accuracy_vs_sparsity(r, w),
     "consistency_vs_size": lambda r, a, w: figures.consistency_vs_size(r, a, "cosine", width=w),
     "localisation_vs_size": lambda r, a, w: figures.localisation_vs_size(r, a, width=w),
+    "faithfulness_vs_size": lambda r, a, w: figures.faithfulness_vs_size(r, make_gains(r), width=w),
     "accuracy_vs_consistency": lambda r, a, w: figures.accuracy_vs_consistency(r, a, "cosine", w),
     "metric_correlations": lambda r, a, w: figures.metric_correlations(r, a, w),
     "layers": lambda r, a, w: figures.layers(r, make_layers(r, 9), w),

@@ -21,6 +21,7 @@ from tests.unit.results.figure_inputs import (
     gallery_input,
     groups,
     make_controls,
+    make_gains,
     make_layers,
     make_relevance,
 )
@@ -389,6 +390,22 @@ def test_localisation_shows_tasks_with_masks_only(runs, attributions):
     assert panels(named)[0].get_title() == "Pointing game [–]"
 
 
+def test_faithfulness_shows_gains_and_own_evidence(runs):
+    gains = make_gains(runs)
+    figure = figures.faithfulness_vs_size(runs, gains)
+    axes = panels(figure)
+    titles = [axis.get_title() for axis in axes[:2]]
+    assert titles == ["Relevance gain [–]", "Own evidence [–]"]
+    assert axes[0].get_ylabel() == "Grad-CAM"
+    own = gains[gains["network"] == "own"].assign(subset="all", metric=gains["map"])
+    found, levels = mean_of(own, runs, DIGITS, "grad_cam", "own")
+    np.testing.assert_allclose(points(axes[0]), found)
+    assert levels["identical"] == pytest.approx(0.5 + 0.01)
+    # made so that full precision's map is worse by 0.05 throughout
+    np.testing.assert_allclose([y for _, y in points(axes[1])], 0.05)
+    assert "the samples that were occluded" in note_of(figure)
+
+
 def test_accuracy_and_consistency_are_read_off_at_equal_size(build_runs, build_attributions):
     """By hand, with np.interp, on one method whose points are all on its front."""
     runs = build_runs(tasks=[DIGITS], methods=["nncodec"], noise=0)
@@ -750,6 +767,7 @@ def test_figures_can_be_drawn_of_odd_tables(case, width, build_runs, build_attri
         figures.accuracy_vs_sparsity(runs, width),
         figures.consistency_vs_size(runs, attributions, "cosine", width=width),
         figures.localisation_vs_size(runs, attributions, width=width),
+        figures.faithfulness_vs_size(runs, make_gains(runs), width=width),
         figures.accuracy_vs_consistency(runs, attributions, "cosine", width=width),
         figures.metric_correlations(runs, attributions, width),
         figures.layers(runs, tensors, width),

@@ -134,3 +134,26 @@ def test_mean_differences_are_integrals(seed):
     assert math.isnan(routes.mean_difference(one, apart))
     touching = (other[0] - other[0][0] + one[0][-1], other[1])
     assert routes.mean_difference(one, touching) == pytest.approx(one[1][-1] - other[1][0])
+
+
+def test_gains_are_compared_and_claimed_by_nobody():
+    runs, maps = made()
+    gains = []
+    for row in [row for row in maps.to_dict("records") if row["metric"] == "auc"]:
+        names = ("dataset", "model", "method", "point", "seed", "explainer", "signed")
+        about = {name: row[name] for name in names}
+        for network, of_map in (("own", "own"), ("reference", "own"), ("own", "reference")):
+            # by its own map, half of what the area is
+            gain = row["mean"] / 2 if network == of_map else 0.1
+            gains.append(about | {"network": network, "map": of_map, "mean": gain})
+    table = routes.build(Collected(runs, maps, gains=pd.DataFrame(gains)))
+    gain, auc = (table[table["measure"] == name] for name in ("gain", "auc"))
+    assert len(gain) == len(auc) > 5
+    np.testing.assert_allclose(gain["difference_mean"], auc["difference_mean"] / 2)
+    assert set(gain["claim"]) == {""} and gain["p_t_holm"].isna().all()
+    assert set(gain["verdict"]) <= {"above", "below", "open"} and "above" in set(gain["verdict"])
+    # and the claims about other measures are adjusted as without
+    without = routes.build(Collected(runs, maps))
+    pd.testing.assert_frame_equal(table[table["measure"] != "gain"].reset_index(drop=True), without)
+    text = rendering.to_markdown(routes.document(table))
+    assert "relevance gain" in text

@@ -30,6 +30,7 @@ def figure_names(
         "accuracy_vs_sparsity",
         *(f"consistency_vs_size-{metric}" for metric in metrics),
         *(["localisation_vs_size"] if evaluation["localisation"] else []),
+        *(["faithfulness_vs_size"] if evaluation["faithfulness"]["samples"] else []),
         *(f"accuracy_vs_consistency-{metric}" for metric in metrics[:1]),
         *(["metric_correlations"] if metrics else []),
         "layers",
