@@ -1,12 +1,14 @@
 """Which metric of attributions to trust: its resilience to noise, its reactivity to adversaries.
 
     python -m benchmarks.meta_evaluation RESULTS CSV [--perturbations 5] [--explainers NAME ...]
+        [--occluded 32]
 
 RESULTS is the folder of a finished run, such as that of config/meta_evaluation.yaml. Its networks
 are decoded and explained again under noise as strong as in MetaQuantus [hedstrom2023metaquantus]:
 each parameter times a factor from N(1, 0.001²), or at most 0.001 added to the inputs, of which
 nothing should be seen; N(1, 2²), or at most 5, which should be seen. Maps are compared with those
-that full precision has without noise, and with masks where there are any; complexity, of which no
+that full precision has without noise, with masks where there are any, and, of the first samples,
+with what the network decides when inputs are occluded (relevance gain); complexity, of which no
 amount is right, is not judged. What is asked of a metric is in `ecqx.evaluation.meta_evaluation`;
 networks are ranked that come from the same full-precision network.
 
@@ -29,10 +31,11 @@ from torch import Tensor, nn
 from ecqx.compression.artefact import bitstream
 from ecqx.evaluation.agreement import decisions
 from ecqx.evaluation.consistency import METRICS
-from ecqx.evaluation.evaluate import explain_all
+from ecqx.evaluation.evaluate import channels_last, explain_all
 from ecqx.evaluation.explainers import EXPLAINERS
+from ecqx.evaluation.faithfulness import filler_of, occlusion_curves
 from ecqx.evaluation.localisation import LOCALISATIONS
-from ecqx.evaluation.maps import informative
+from ecqx.evaluation.measures import measure_maps
 from ecqx.evaluation.meta_evaluation import (
     adversary_reactivity,
     noise_resilience,
@@ -70,6 +73,8 @@ NOTE = (
     "over explainers. "
 )
 MEASURE = ("explainer", "metric", "signed")
+GAIN = "gain"  # beside the names of metrics
+GROUPS = 25  # of positions, occluded one after the other
 
 
 class Measured(NamedTuple):
@@ -93,13 +98,16 @@ class Family:
     results : Path, the folder of the run.
     runs : DataFrame, rows of runs.csv, of one task and seed.
     explainers : sequence of str; those that the reference has no maps of are left out.
+    occluded : int, the first samples, as many as there are, that the gain is taken of; 0: none.
 
     Raises
     ------
     ValueError : the reference has no maps of any of them.
     """
 
-    def __init__(self, results: Path, runs: pd.DataFrame, explainers: Sequence[str]) -> None:
+    def __init__(
+        self, results: Path, runs: pd.DataFrame, explainers: Sequence[str], occluded: int
+    ) -> None:
         dataset, model, seed = runs.iloc[0][[*TASK, "seed"]]
         self.task = (dataset, model, int(seed))
         self.dataset: Dataset = data.load(results / "data" / dataset / "data.pt")
@@ -112,6 +120,7 @@ class Family:
         index, target = self.reference.index, self.reference.target
         test = self.dataset.test
         self.x, self.mask = test.x[index], None
+        self.occluded, self.filler = min(occluded, len(index)), filler_of(self.dataset)
         if test.mask is not None:
             self.mask = test.mask_of(index, target)
         self.networks: list[nn.Module] = []
@@ -146,7 +155,7 @@ class Family:
             maps = explain_all(
                 network, x, reference.target, self.explainers, background=reference.background
             )
-            values.append(self._values(maps))
+            values.append(self._values(network, x, maps))
             own = decisions(predict(network, x), self.dataset.multilabel)
             if self.dataset.multilabel:
                 own = own.gather(1, reference.target[:, None]).squeeze(1)
@@ -154,18 +163,31 @@ class Family:
         together = {key: np.array([own[key] for own in values]) for key in values[0]}
         return Measured(together, np.array(decided))
 
-    def _values(self, maps: dict[str, Tensor]) -> dict[tuple[str, str, bool], np.ndarray]:
-        found = {}
-        for explainer, signed in ((name, signed) for name in maps for signed in (True, False)):
-            own, other = maps[explainer], self.reference.maps[explainer]
-            if not signed:
-                own, other = own.abs(), other.abs()
-            for name, metric in METRICS.items():
-                values = metric.fn(own, other).where(informative(other), np.nan)
-                found[explainer, name, signed] = values.numpy()
-            if self.mask is not None:
-                for name, metric in LOCALISATIONS.items():
-                    found[explainer, name, signed] = metric.fn(own, self.mask).numpy()
+    def _values(
+        self, network: nn.Module, x: Tensor, maps: dict[str, Tensor]
+    ) -> dict[tuple[str, str, bool], np.ndarray]:
+        names = [*METRICS, *(LOCALISATIONS if self.mask is not None else ())]
+        found = {
+            (measure.explainer, measure.metric, measure.signed): measure.values.where(
+                measure.defined, np.nan
+            ).numpy()
+            for measure in measure_maps(maps, self.reference.maps, self.mask, names)
+        }
+        if self.occluded:
+            chosen = {
+                (name, GAIN, signed): (own if signed else own.abs())[: self.occluded]
+                for name, own in maps.items()
+                for signed in (True, False)
+            }
+            target, groups = self.reference.target[: self.occluded], min(GROUPS, x[0, 0].numel())
+            curves = occlusion_curves(
+                channels_last(network), x[: self.occluded], target, chosen, self.filler, groups,
+                self.dataset.multilabel,
+            )  # fmt: skip
+            for key, curve in curves.items():
+                # of the others nothing is known
+                rest = np.full(len(x) - self.occluded, np.nan)
+                found[key] = np.concatenate([curve.gain().numpy(), rest])
         return found
 
 
@@ -176,7 +198,7 @@ def scores(plain: Measured, slightly: Measured, entirely: Measured) -> Iterator[
     for key, before in plain.values.items():
         noisy, destroyed = slightly.values[key], entirely.values[key]
         counted = [part & ~np.isnan(before) for part in (kept, changed)]
-        better = metrics.measured()[key[1]].higher_is_better
+        better = key[1] == GAIN or metrics.measured()[key[1]].higher_is_better
         found = (
             *noise_resilience(before, noisy, counted[0]),
             *adversary_reactivity(before, destroyed, counted[1], better),
@@ -187,11 +209,13 @@ def scores(plain: Measured, slightly: Measured, entirely: Measured) -> Iterator[
         }  # fmt: skip
 
 
-def rows(results: Path, perturbations: int, explainers: Sequence[str]) -> Iterator[pd.DataFrame]:
+def rows(
+    results: Path, perturbations: int, explainers: Sequence[str], occluded: int
+) -> Iterator[pd.DataFrame]:
     """The rows of each task and seed, means over perturbations."""
     runs = files.read(results / "tables/runs.csv")
     for key, own in runs[runs["status"] == "ok"].groupby([*TASK, "seed"], sort=False):
-        family = Family(results, own, explainers)
+        family = Family(results, own, explainers, occluded)
         plain = family.measured()
         found = []
         for what, strengths in NOISE.items():
@@ -250,11 +274,15 @@ def main() -> None:
         "--explainers", nargs="+", choices=EXPLAINERS, default=list(EXPLAINERS),
         help="of those of the run",
     )  # fmt: skip
+    parser.add_argument(
+        "--occluded", type=int, default=32, help="samples that the relevance gain is taken of"
+    )
     options = parser.parse_args()
     limit_threads(1)
     make_deterministic()
     table = pd.concat(
-        rows(options.results, options.perturbations, options.explainers), ignore_index=True
+        rows(options.results, options.perturbations, options.explainers, options.occluded),
+        ignore_index=True,
     )
     table.to_csv(options.csv, index=False)
     print(rendering.to_markdown(document(table)))

@@ -153,11 +153,13 @@ def test_meta_evaluation_writes_its_rows_and_prints_a_table(tmp_path, monkeypatc
         )  # fmt: skip
     pd.DataFrame(runs).to_csv(tmp_path / "tables/runs.csv", index=False)
     path = tmp_path / "meta.csv"
-    monkeypatch.setattr(sys, "argv", ["", str(tmp_path), str(path), "--perturbations", "2"])
+    monkeypatch.setattr(sys, "argv", ["", str(tmp_path), str(path), "--perturbations", "2"]
+                        + ["--occluded", "2"])  # fmt: skip
     meta_evaluation.main()
     table = pd.read_csv(path)
     scores = table[["score", *meta_evaluation.SCORES]]
-    assert len(table) == 2 * 2 * len(measured()) - 2 * 2 * len(complexity())
+    names = {*measured(), "gain"} - complexity()
+    assert set(table["metric"]) == names and len(table) == 2 * 2 * len(names)
     assert bool((scores.isna() | ((scores >= 0) & (scores <= 1))).all().all())
     noisy = table[table["perturbed"] == "weights"].set_index(["metric", "signed"])
     assert 0 < noisy["changed"].iloc[0] <= 1 and noisy["score"].notna().all()
@@ -166,7 +168,7 @@ def test_meta_evaluation_writes_its_rows_and_prints_a_table(tmp_path, monkeypatc
     assert noisy.loc["cosine", columns].equals(noisy.loc["normalised_l2", columns])
     printed = capsys.readouterr().out
     assert "cluttered_digits/small_vgg/0: 2 networks" in printed
-    assert printed.count("| Pearson correlation") == 4
+    assert printed.count("| Pearson correlation") == printed.count("| Relevance gain") == 4
 
 
 @pytest.mark.slow
