@@ -76,7 +76,10 @@ def _missing(module: torch.nn.Module) -> str | None:
 
 
 class MergeFollowingBatchNorm(MergeBatchNorm):
-    """Folds a batch norm into the linear or convolutional layer whose output it takes."""
+    """Folds a batch norm into the linear or convolutional layer whose output it takes.
+
+    The norm then hands on what it gets: it is not run with parameters that do so.
+    """
 
     def apply(self, root_module: torch.nn.Module) -> list[MergeBatchNorm]:
         instances = []
@@ -85,6 +88,23 @@ class MergeFollowingBatchNorm(MergeBatchNorm):
             instance.register((root_module.get_submodule(layer),), root_module.get_submodule(norm))
             instances.append(instance)
         return instances
+
+    def register(self, linears: tuple[torch.nn.Module, ...], batch_norm: torch.nn.Module) -> None:
+        super().register(linears, batch_norm)
+        batch_norm.forward = _unchanged
+
+    def remove(self) -> None:
+        del self.batch_norm.forward
+        super().remove()
+
+
+def _unchanged(x: torch.Tensor) -> torch.Tensor:
+    return x
+
+
+def is_merged(module: torch.nn.Module) -> bool:
+    """Whether it is a batch norm that is folded into another layer at the moment."""
+    return vars(module).get("forward") is _unchanged
 
 
 class _FirstThatRuns(SpecialFirstLayerMapComposite):
@@ -95,6 +115,8 @@ class _FirstThatRuns(SpecialFirstLayerMapComposite):
         super().register(module)
 
     def mapping(self, ctx: dict, name: str, module: torch.nn.Module):
+        if is_merged(module):
+            return None
         ctx["first_layer_visited"] = name not in self._layers[:1]
         return super().mapping(ctx, name, module)
 

@@ -11,9 +11,12 @@ Sources: [bach2015lrp] (epsilon and alpha-beta rule), [montavon2017taylor] (z+ r
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
-from zennit.core import Hook, RemovableHandle, RemovableHandleList, stabilize
+from zennit.core import Hook, RemovableHandle, RemovableHandleList
+from zennit.layer import Sum
 
 _EPSILON = 1e-6
 
@@ -82,8 +85,8 @@ class Epsilon(Rule):
     keeps_output = True
 
     def propagate(self, module, activation, output, relevance):
-        share = relevance / stabilize(output, _EPSILON)
-        return activation * input_gradient(module, activation, share, module.weight.detach())
+        share = relevance / stabilised(output)
+        return input_gradient(module, activation, share, module.weight.detach()).mul_(activation)
 
 
 class Norm(Rule):
@@ -92,12 +95,15 @@ class Norm(Rule):
     The epsilon rule of layers that have no weights.
     """
 
+    keeps_output = True
+
     def propagate(self, module, activation, output, relevance):
+        share = relevance / stabilised(output)
+        if isinstance(module, Sum) and isinstance(module.dim, int):
+            return activation * share.unsqueeze(module.dim)
         with torch.enable_grad():
             free = activation.detach().requires_grad_()
-            total = module.forward(free)
-            share = relevance / stabilize(total.detach(), _EPSILON)
-            (gradient,) = torch.autograd.grad(total, free, share)
+            (gradient,) = torch.autograd.grad(module.forward(free), free, share)
         return activation * gradient
 
 
@@ -121,11 +127,11 @@ class AlphaBeta(Rule):
         up_bias = down_bias = None
         if bias is not None:
             up_bias, down_bias = bias.detach().clamp(min=0), bias.detach().clamp(max=0)
-        if bool((activation >= 0).all()):
+        if bool(activation.min() >= 0):
             positive, negative = activation, None
         else:
             positive, negative = activation.clamp(min=0), activation.clamp(max=0)
-        result = 0.0
+        parts = []
         for factor, own, other, own_bias in (
             (self.alpha, up, down, up_bias),
             (-self.beta, down, up, down_bias),
@@ -135,11 +141,18 @@ class AlphaBeta(Rule):
             total = apply_layer(module, positive, own, own_bias)
             if negative is not None:
                 total = total + apply_layer(module, negative, other, None)
-            share = factor * relevance / stabilize(total, _EPSILON)
-            result = result + positive * input_gradient(module, positive, share, own)
+            share = relevance / stabilised(total)
+            if factor != 1:
+                share.mul_(factor)
+            parts.append(input_gradient(module, positive, share, own).mul_(positive))
             if negative is not None:
-                result = result + negative * input_gradient(module, negative, share, other)
-        return result
+                parts.append(input_gradient(module, negative, share, other).mul_(negative))
+        return functools.reduce(Tensor.add_, parts)
+
+
+def stabilised(total: Tensor) -> Tensor:
+    """z + eps sign z, to divide by; 0 counts as positive."""
+    return torch.copysign(total.new_tensor(_EPSILON), total).add_(total)
 
 
 def apply_layer(

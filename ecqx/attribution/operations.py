@@ -49,7 +49,7 @@ class WithOwnRule(nn.Module):
 
 
 class Stack(nn.Module):
-    """Two terms of a sum, broadcast, along a last dimension of their own.
+    """Two terms of a sum, broadcast, along a second dimension of their own.
 
     A sum is this with a ``zennit.layer.Sum`` behind it, whose rule shares relevance in proportion.
     What is constant (a position embedding) has its share too, and keeps it, as a bias does.
@@ -73,7 +73,7 @@ class Stack(nn.Module):
         )
         if self.minus:
             b = _with_rule(lambda relevance, *_: (relevance,), torch.neg, b)
-        return torch.stack(torch.broadcast_tensors(a, b), dim=-1)
+        return torch.stack(torch.broadcast_tensors(a, b), dim=1)
 
 
 class Mean(nn.Module):

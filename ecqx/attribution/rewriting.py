@@ -179,7 +179,7 @@ class Rewriter:
         self.added[name] = operations.Stack(minus)
         with self.graph.inserting_before(node):
             stacked = self.graph.call_module(f"{PLACE}.{name}", tuple(operands))
-        self._replace(node, Sum(dim=-1), (stacked,))
+        self._replace(node, Sum(dim=1), (stacked,))
 
     def _sub(self, node: fx.Node) -> None:
         self._add(node, minus=True)

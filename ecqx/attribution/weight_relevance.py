@@ -11,11 +11,10 @@ from zennit.types import ConvolutionStandard
 
 from ecqx.attribution import lrp
 from ecqx.attribution.dataflow import dataflow
-from ecqx.attribution.lrp_rules import weight_gradient
+from ecqx.attribution.lrp_rules import stabilised, weight_gradient
 from ecqx.tasks.task import evaluating, out_of_place
 
 STARTS = ("output", "ones", "probability")
-_EPSILON = 1e-6
 
 
 def weight_relevance(
@@ -65,9 +64,8 @@ def weight_relevance(
     relevance: dict[str, Tensor] = {}
 
     def contract(name: str, activation: Tensor, output: Tensor, arriving: Tensor) -> None:
-        ratio = arriving / (output + _EPSILON * output.sign())
-        # z = 0 carries no relevance; without this 0 / 0 would spread NaN.
-        ratio = torch.where(output == 0, 0.0, ratio)
+        # z = 0 carries no relevance
+        ratio = (arriving / stabilised(output)).masked_fill_(output == 0, 0.0)
         share = weight_gradient(layers[name], activation, ratio).mul_(layers[name].weight.detach())
         relevance[name] = relevance[name] + share if name in relevance else share
 

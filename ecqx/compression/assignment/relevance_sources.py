@@ -28,6 +28,8 @@ SOURCES = ("lrp", "magnitude", "gradient", "fisher", "shuffled", "constant")
 NEEDS_RULES = ("lrp", "shuffled")  # of LRP, for every layer
 RELEVANCE_OF = ("quantized", "shadow")
 
+_MANY = 1 << 22  # activations of a minibatch that are worth halving: 16 MiB
+
 
 def relevance_source(
     name: str,
@@ -114,8 +116,8 @@ def _parts(model: torch.nn.Module, x: Tensor) -> int:
     """In how many pieces LRP takes a minibatch.
 
     It holds about half as many activations again as the training step does. Where these are most of
-    the memory, more than the weights, two halves keep it below the peak of the training step, and
-    cost no time; where they are not, halves would cost up to twice the time.
+    the memory, more than the weights and more than a few MiB, two halves keep it below the peak of
+    the training step, and cost no time; where they are not, halves would cost up to twice the time.
     """
     sizes: list[int] = []
     handles = [
@@ -132,7 +134,8 @@ def _parts(model: torch.nn.Module, x: Tensor) -> int:
         for handle in handles:
             handle.remove()
     weights = sum(weight.numel() for weight in quantizable(model).values())
-    return 2 if len(x) > 1 and len(x) * sum(sizes) > weights else 1
+    activations = len(x) * sum(sizes)
+    return 2 if len(x) > 1 and activations > max(weights, _MANY) else 1
 
 
 @contextmanager

@@ -27,11 +27,11 @@ class ResidualBlock(nn.Module):
             nn.BatchNorm2d(channels),
         )
         # a module of its own, so that relevance can be shared between the two branches
-        self.sum = Sum(dim=-1)
+        self.sum = Sum(dim=1)
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.sum(torch.stack([x, self.branch(x)], dim=-1)))
+        return self.relu(self.sum(torch.stack([x, self.branch(x)], dim=1)))
 
 
 def build(input_shape: tuple[int, int, int], n_classes: int, width: float = 1.0) -> nn.Module:

@@ -37,11 +37,11 @@ class Block(nn.Module):
             if stride == 1
             else nn.Sequential(nn.MaxPool2d(1, stride=2), nn.ZeroPad3d((0, 0, 0, 0, *pad)))
         )
-        self.sum = Sum(dim=-1)
+        self.sum = Sum(dim=1)
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.sum(torch.stack([self.shortcut(x), self.branch(x)], dim=-1)))
+        return self.relu(self.sum(torch.stack([self.shortcut(x), self.branch(x)], dim=1)))
 
 
 def build(input_shape: tuple[int, int, int], n_classes: int, width: float = 1.0) -> nn.Module:

@@ -32,11 +32,11 @@ class Block(nn.Module):
             nn.Identity() if stride == 1 else nn.Conv2d(channels, out_channels, 1, stride=stride)
         )
         # a module of its own, so that relevance can be shared between the two branches
-        self.sum = Sum(dim=-1)
+        self.sum = Sum(dim=1)
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.sum(torch.stack([self.shortcut(x), self.branch(x)], dim=-1)))
+        return self.relu(self.sum(torch.stack([self.shortcut(x), self.branch(x)], dim=1)))
 
 
 def build(input_shape: tuple[int, int, int], n_classes: int, width: float = 1.0) -> nn.Module:

@@ -114,7 +114,7 @@ def test_products_and_gates():
 def test_sums_share_in_proportion_and_constants_keep_theirs(minus):
     a, b = torch.randn(3, 4).double(), torch.randn(4).double()
     relevance = torch.randn(3, 4).double()
-    total = Sum(dim=-1)
+    total = Sum(dim=1)
     Norm().register(total)
     of_a, of_b = found(lambda a, b: total(operations.Stack(minus)(a, b)), relevance, a, b)
     term = -b if minus else b
