@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from pipeline.jobs import points, rows
+from pipeline.jobs import job, points, rows
 from pipeline.places import Places
 from pipeline.planning import run_table
 
@@ -112,7 +112,7 @@ def made_up(name: str) -> Dataset:
     return Dataset(name, tuple(f"c{c}" for c in range(chain.classes)), *map(split, sizes))
 
 
-def _work_here(given, begin, time_limit_s=None) -> None:
+def _work_here(given, begin, *limits) -> None:
     """Without a process of its own: a device cannot be used on both sides of a fork."""
     work = begin()
     for point in given:
@@ -205,13 +205,18 @@ class Jobs:
         receipt = self.places.results / f"receipts/{name}/{method}.json"
         snakemake = Names(
             log=[None],
-            config={"results_dir": str(self.places.results), "time_limit_s": None},
+            config={
+                "results_dir": str(self.places.results),
+                "time_limit_s": None,
+                "job_time_limit_s": None,
+            },
             params=Names(settings=settings, needs={}, recipe="0"),
             output=Names(receipt=receipt),
         )
         with (
             mock.patch.object(script, "prepare", lambda _: self.device),
-            mock.patch.object(script, "open_log", lambda _: print),
+            mock.patch.object(job, "open_log", lambda _: print),
+            mock.patch.object(script, "open_log", lambda _: print, create=True),
             mock.patch.object(points, "work_through", _work_here),
             mock.patch.object(task, "_RESIDENT_BYTES", 1 << 30 if self.chain.resident else 0),
         ):

@@ -98,6 +98,10 @@ CASES = {
         ["task_settings.digits.dataset", '["digits"]', "the name of a data set, or a mapping"],
     ),
     "time limit": ({"time_limit_s": 0}, ["time_limit_s", "got 0", "a number above 0 (seconds)"]),
+    "time limit of jobs": (
+        {"job_time_limit_s": "long"},
+        ["job_time_limit_s", "got 'long'", "a number above 0 (seconds)"],
+    ),
     "jobs per GPU": ({"jobs_per_gpu": -1}, ["jobs_per_gpu", "-1", "an integer from 0 to 1000"]),
     "unknown explainer": (
         {"evaluation": {"explainers": ["lrpp"]}},

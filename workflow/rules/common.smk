@@ -9,7 +9,7 @@ ROOT = Path(workflow.current_basedir).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
 
 from ecqx.results import keys
-from pipeline import claim, gpus
+from pipeline import claim, ending, gpus
 from pipeline.planning import command_line, config_files, environment, figure_names, validation
 from pipeline.planning.plan import Plan
 
@@ -54,6 +54,10 @@ GPU_JOBS = workflow.global_resources.get("gpu")
 if workflow.is_main_process:
     gpus.tell_jobs(bool(config["jobs_per_gpu"] and GPU_JOBS and GPU_JOBS.value))
 GPU = gpus.told()
+
+
+onstart:
+    ending.end_all_on_signals()
 
 
 envvars:

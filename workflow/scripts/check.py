@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline import own
 from pipeline.jobs import rows
-from pipeline.jobs.job import leave_receipt, open_log, places_of
+from pipeline.jobs.job import begin, leave_receipt, places_of
 from pipeline.planning import data_files
 
 from ecqx.checks import grid_problems
@@ -17,7 +17,7 @@ BASELINES = Path(__file__).resolve().parents[2] / "baselines"
 
 
 def main(snakemake) -> None:
-    tell = open_log(snakemake.log[0])
+    tell = begin(snakemake)
     settings, config = snakemake.params.settings, snakemake.config
     problems = grid_problems(BASELINES, settings["grids"])
     if problem := data_files.root_problem(config):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 from pipeline.jobs import rows, table_checks
-from pipeline.jobs.job import leave_receipt, open_log, places_of
+from pipeline.jobs.job import begin, leave_receipt, places_of
 
 from ecqx.compression import declared
 from ecqx.results import provenance, samples
@@ -31,7 +31,7 @@ def read_parts(paths: Iterable[Path]) -> list[dict[str, str]]:
 
 
 def main(snakemake) -> None:
-    tell = open_log(snakemake.log[0])
+    tell = begin(snakemake)
     settings, places = snakemake.params.settings, places_of(snakemake)
     schemas = yaml.safe_load(SCHEMAS.read_text(encoding="utf-8"))
     folders = [places.run(*run) for run in settings["runs"]]

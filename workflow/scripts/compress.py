@@ -95,7 +95,8 @@ def main(snakemake) -> None:
         return work
 
     left = [point for point in settings["points"] if not finished(point)]
-    isolated.work_through(left, begin, snakemake.config["time_limit_s"])
+    limits = [snakemake.config[key] for key in ("time_limit_s", "job_time_limit_s")]
+    isolated.work_through(left, begin, *limits)
     made = [folder_of(point) / name for point in settings["points"] for name in FILES]
     leave_receipt(snakemake, made, tell)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pipeline.jobs import pictures
-from pipeline.jobs.job import leave_receipt, open_log, places_of, require_tables
+from pipeline.jobs.job import begin, leave_receipt, places_of, require_tables
 from pipeline.places import Places
 
 from ecqx.evaluation.reference import load_maps
@@ -121,7 +121,7 @@ DRAW = {
 
 
 def main(snakemake) -> None:
-    tell = open_log(snakemake.log[0])
+    tell = begin(snakemake)
     places, settings = places_of(snakemake), snakemake.params.settings
     require_tables(places, tell)
     style.register(provenance.looks(places.results))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from pipeline.jobs.job import leave_receipt, open_log, places_of, require_tables
+from pipeline.jobs.job import begin, leave_receipt, places_of, require_tables
 from pipeline.places import Places
 
 from ecqx import page
@@ -45,7 +45,7 @@ def gallery(
 
 
 def main(snakemake) -> None:
-    tell = open_log(snakemake.log[0])
+    tell = begin(snakemake)
     places, settings = places_of(snakemake), snakemake.params.settings
     require_tables(places, tell)
     runs = files.read(places.table("runs"))

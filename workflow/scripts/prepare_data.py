@@ -5,13 +5,13 @@ import traceback
 from pathlib import Path
 
 from pipeline.jobs.computing import prepare
-from pipeline.jobs.job import leave_receipt, open_log, places_of
+from pipeline.jobs.job import begin, leave_receipt, places_of
 
 from ecqx.tasks import data, datasets
 
 
 def main(snakemake) -> None:
-    tell = open_log(snakemake.log[0])
+    tell = begin(snakemake)
     prepare(snakemake)
     settings = snakemake.params.settings
     name = settings["dataset"]

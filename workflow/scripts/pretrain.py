@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from pipeline.jobs.computing import git_commit, prepare, versions
 from pipeline.jobs.history import write_history
-from pipeline.jobs.job import leave_receipt, open_log, places_of
+from pipeline.jobs.job import begin, leave_receipt, places_of
 
 from ecqx.seeding import generator
 from ecqx.tasks import data, models
@@ -20,7 +20,7 @@ from ecqx.tasks.runtime import device_name
 
 
 def main(snakemake) -> None:
-    tell = open_log(snakemake.log[0])
+    tell = begin(snakemake)
     device = prepare(snakemake)
     settings, places = snakemake.params.settings, places_of(snakemake)
     dataset_name, model_name, seed = settings["dataset"], settings["model"], settings["seed"]

@@ -3,7 +3,7 @@
 import torch
 from pipeline.jobs import rows
 from pipeline.jobs.computing import prepare
-from pipeline.jobs.job import leave_receipt, open_log, places_of
+from pipeline.jobs.job import begin, leave_receipt, places_of
 
 from ecqx.evaluation.random_logit import random_logit_rows
 from ecqx.evaluation.randomisation import randomisation_rows
@@ -13,7 +13,7 @@ from ecqx.tasks import data, models
 
 
 def main(snakemake) -> None:
-    tell = open_log(snakemake.log[0])
+    tell = begin(snakemake)
     device = prepare(snakemake)
     settings, places = snakemake.params.settings, places_of(snakemake)
     dataset_name, model_name, seed = settings["dataset"], settings["model"], settings["seed"]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pipeline.jobs import rows
 from pipeline.jobs.computing import prepare
-from pipeline.jobs.job import leave_receipt, open_log, places_of
+from pipeline.jobs.job import begin, leave_receipt, places_of
 
 from ecqx.attribution.lrp import check_rules
 from ecqx.evaluation.evaluate import evaluate_network, inapplicable, reference_of
@@ -52,7 +52,7 @@ def weight_relevance_rows(model: torch.nn.Module, dataset: data.Dataset, tell) -
 
 
 def main(snakemake) -> None:
-    tell = open_log(snakemake.log[0])
+    tell = begin(snakemake)
     device = prepare(snakemake)
     settings, places = snakemake.params.settings, places_of(snakemake)
     dataset_name, model_name, seed = settings["dataset"], settings["model"], settings["seed"]

@@ -1,12 +1,12 @@
 """All tables of the collected results, as CSV, Markdown and LaTeX."""
 
-from pipeline.jobs.job import leave_receipt, open_log, places_of, require_tables
+from pipeline.jobs.job import begin, leave_receipt, places_of, require_tables
 
 from ecqx.results import collected, controls, files, provenance, style, tables
 
 
 def main(snakemake) -> None:
-    tell = open_log(snakemake.log[0])
+    tell = begin(snakemake)
     places = places_of(snakemake)
     require_tables(places, tell)
     folder = places.tables

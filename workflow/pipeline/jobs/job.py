@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pipeline import receipts
-from pipeline.jobs import disk
+from pipeline.jobs import disk, time_limit
 from pipeline.places import Places
 
 # files of which the same recipe makes the same, on the same machine
@@ -54,6 +54,18 @@ def open_log(path: str | Path) -> Callable[[str], None]:
             tell(f"{text}failed, see {path}")
 
     sys.excepthook = tell_failure
+    return tell
+
+
+def begin(snakemake) -> Callable[[str], None]:
+    """Open the log of a job that is one piece of work, and limit the time that it may take.
+
+    Returns
+    -------
+    A function that writes a line to the log and to the console.
+    """
+    tell = open_log(snakemake.log[0])
+    time_limit.end_after(snakemake.config["job_time_limit_s"], tell)
     return tell
 
 

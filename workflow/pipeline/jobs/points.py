@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.jobs import disk
+from pipeline.jobs import disk, time_limit
 
 Work = Callable[[Any, str | None], None]
 
@@ -26,7 +26,10 @@ class PointsStopped(Exception):
 
 
 def work_through(
-    points: Sequence[Any], begin: Callable[[], Work], time_limit_s: float | None = None
+    points: Sequence[Any],
+    begin: Callable[[], Work],
+    time_limit_s: float | None = None,
+    begin_limit_s: float | None = None,
 ) -> None:
     """Work on points one after the other, in a child process.
 
@@ -40,6 +43,7 @@ def work_through(
     begin : called once in each child, loads what all points need; returns the function
         ``work(point, lost)``, with ``lost`` None, or the reason why the point was lost
     time_limit_s : seconds that one point may take before its process is ended; None for no limit
+    begin_limit_s : the same of ``begin``
 
     Raises
     ------
@@ -47,7 +51,7 @@ def work_through(
     """
     at, lost = 0, None
     while at < len(points):
-        reached, reason = _child(points, at, lost, begin, time_limit_s)
+        reached, reason = _child(points, at, lost, begin, time_limit_s, begin_limit_s)
         if reason is None:
             return
         if reached is None or (reached == at and lost is not None):
@@ -57,7 +61,7 @@ def work_through(
 
 def _child(
     points: Sequence[Any], first: int, lost: str | None, begin: Callable[[], Work],
-    time_limit_s: float | None,
+    time_limit_s: float | None, begin_limit_s: float | None,
 ) -> tuple[int | None, str | None]:  # fmt: skip
     """One child; the point it was at when it died, and of what (None if it did not)."""
     sys.stdout.flush()
@@ -71,7 +75,7 @@ def _child(
         _run(points, first, lost, begin, writing)
     os.close(writing)
     try:
-        reached, late, raised = _follow(reading, time_limit_s)
+        reached, late, raised = _follow(reading, time_limit_s, begin_limit_s)
         if late:
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
@@ -82,7 +86,7 @@ def _child(
     finally:
         os.close(reading)
     if late:
-        return reached, f"took longer than the limit of {time_limit_s:g} s"
+        return reached, time_limit.reason(begin_limit_s if reached is None else time_limit_s)
     if os.WIFSIGNALED(status):
         if os.WTERMSIG(status) in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             raise PointsStopped(f"stopped by {signal.Signals(os.WTERMSIG(status)).name}")
@@ -123,16 +127,17 @@ def _run(
         os._exit(code)
 
 
-def _follow(reading: int, time_limit_s: float | None) -> tuple[int | None, bool, str]:
-    """What was heard of the child until it ended, or until a point took too long (then True).
+def _follow(
+    reading: int, time_limit_s: float | None, begin_limit_s: float | None
+) -> tuple[int | None, bool, str]:
+    """What was heard of the child until it ended, or something took too long (then True).
 
     The last point that it began, and what its own work raised.
     """
     reached, raised, text, begun = None, "", b"", time.monotonic()
     while True:
-        wait = None
-        if time_limit_s is not None and reached is not None:
-            wait = max(begun + time_limit_s - time.monotonic(), 0)
+        limit = begin_limit_s if reached is None else time_limit_s
+        wait = None if limit is None else max(begun + limit - time.monotonic(), 0)
         ready, _, _ = select.select([reading], [], [], wait)
         if not ready:
             return reached, True, raised

@@ -21,7 +21,7 @@ from pipeline.planning import data_files, figure_names, run_table, sources
 _ATTEMPT = re.compile(r"(?P<recipe>[0-9a-f]{16})(-(?P<attempt>\d+))?")
 Share = list[tuple[str, str]]  # (method, point) of one job
 _SCRIPTS = "workflow/scripts"
-_OF_THE_MACHINE = ("results_dir", "data_root", "jobs_per_gpu", "time_limit_s")
+_OF_THE_MACHINE = ("results_dir", "data_root", "jobs_per_gpu", "time_limit_s", "job_time_limit_s")
 # What of the evaluation's settings matters where; `randomisation` to its own stage alone.
 _EVALUATE = (
     "gallery_samples", "explainers", "metrics", "localisation", "complexity", "faithfulness"
