@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from pipeline.planning.plan import Job, Need
 
-from benchmarks import meta_evaluation
+from benchmarks import meta_evaluation, schedule
 from ecqx.compression.artefact import bitstream
 from ecqx.compression.contract import Quantized, quantizable
 from ecqx.evaluation.evaluate import make_reference
@@ -192,3 +193,32 @@ def test_hostile_bitstreams_are_decoded_or_refused():
     row = json.loads(done.stdout)
     assert row.pop("mutants") == sum(row[key] for key in row if key != "peak_memory_bytes") == 200
     assert row["refused"] > 150 and row["peak_memory_bytes"] < 2 << 30
+
+
+def jobs_of(**needs):
+    """Jobs by name, each with the names of those that it waits for."""
+    jobs = {}
+    for name, earlier in needs.items():
+        jobs[name] = Job(name, (), "", {}, tuple(Need(jobs[e]) for e in earlier))
+    return list(jobs.values())
+
+
+def test_schedule_by_hand():
+    jobs = jobs_of(a="", b="a", c="a", d="a", e="bcd")
+    seconds = {"a": 2.0, "b": 3.0, "c": 4.0, "d": 3.0, "e": 1.0}
+    assert schedule.longest_chain(jobs, seconds) == 7
+    # one core: all; two: b and c, then d beside c's last second; three: as long as the chain
+    assert [schedule.makespan(jobs, seconds, cores) for cores in (1, 2, 3)] == [13, 9, 7]
+    # a job stands behind what it waits for, wherever the plan lists it
+    assert [job.key for job in schedule.in_order(jobs[::-1])] == ["a", "b", "c", "d", "e"]
+
+
+def test_schedule_reads_what_jobs_took(tmp_path):
+    (job, single) = Job("compress", ("d", "m", "seed~0", "1"), "", {}), Job("collect", (), "", {})
+    folder = tmp_path / "benchmarks/compress/d/m/seed~0"
+    folder.mkdir(parents=True)
+    for attempt, cpu in (("1-aa", 1.5), ("1-aa-1", 2.0), ("11-bb", 40.0)):
+        (folder / f"{attempt}.tsv").write_text(f"s\tcpu_time\n9\t{cpu}\n")
+    assert schedule.seconds_of(tmp_path, job) == 3.5
+    with pytest.raises(ValueError, match="no record of collect, expected collect.tsv"):
+        schedule.seconds_of(tmp_path, single)
