@@ -139,8 +139,8 @@ class Archive:
 
     Parameters
     ----------
-    url : str, its last part is the archive's file name.
-    digest : str, its MD5 or SHA-256, in hexadecimal digits.
+    url : str, of HTTPS; its last part is the archive's file name.
+    digest : str, its SHA-256, in hexadecimal digits.
     folder : str, path below the data folder of what a data set reads.
     content : tuple of str, files and folders that must be in ``folder``.
     inside : str, optional; path of the same in the archive, where it is another one.

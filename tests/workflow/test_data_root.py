@@ -63,7 +63,8 @@ def test_speech_commands_says_what_to_put_where(clips):
     task = {"task_settings": {"digits": {"dataset": "speech_commands_test"}}}
     (line,) = refusal_of_the_library(clips, task | {"data_root": "empty"})
     archive = "speech_commands_test_set_v0.02.tar.gz"
-    assert f"put {archive} from http://download.tensorflow.org/data/{archive}" in line
+    address = f"https://storage.googleapis.com/download.tensorflow.org/data/{archive}"
+    assert f"put {archive} from {address}" in line
     assert line.endswith(f"into {clips.folder / 'empty'}")
 
 

@@ -39,7 +39,7 @@ class Results:
         """The gallery of a task, "<dataset>-<model>"."""
         dataset, model = task.split("-")
         network = self._places.pretrained(dataset, model, self._settings["seed"])
-        with np.load(network / "gallery.npz") as samples:
+        with np.load(network / "gallery.npz", allow_pickle=False) as samples:
             images, classes = samples["images"], samples["classes"]
             masks = samples["masks"] if "masks" in samples.files else None
         reference = load_maps(network / "reference.npz")

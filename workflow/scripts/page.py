@@ -21,7 +21,7 @@ def gallery(
     network = places.pretrained(*task, seed)
     if not (network / "gallery.npz").is_file():
         return None
-    with np.load(network / "gallery.npz") as archive:
+    with np.load(network / "gallery.npz", allow_pickle=False) as archive:
         arrays = dict(archive)
     shown = len(arrays["images"])
     dataset, model = task

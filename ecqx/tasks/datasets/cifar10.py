@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ARCHIVE = Archive(
     url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-    digest="c58f30108f718f92721af3b95e74349a",
+    digest="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
     folder="cifar-10-batches-py",
     content=(*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta"),
 )

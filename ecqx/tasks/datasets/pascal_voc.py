@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from torchvision.datasets import VOCSegmentation
 
 ARCHIVE = Archive(
-    url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-    digest="6cd6e144f989b92b3379bac3b3de84fd",
+    url="https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+    digest="e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
     folder="VOCdevkit/VOC2012",
     content=(
         *("JPEGImages", "SegmentationClass"),

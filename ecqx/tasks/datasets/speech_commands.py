@@ -37,8 +37,9 @@ LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 BACKGROUND = "_background_noise_"
 ROWS_DIFFER = True  # coefficients
 
+# the bucket behind download.tensorflow.org, by HTTPS
 ARCHIVE = Archive(
-    url="http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
+    url="https://storage.googleapis.com/download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
     digest="af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
     # as torchaudio.datasets.SPEECHCOMMANDS unpacks it
     folder="SpeechCommands/speech_commands_v0.02",

@@ -27,7 +27,7 @@ from ecqx.tasks.data import Dataset, Split
 from ecqx.tasks.splitting import grouped_split, stratified_split
 
 FOLDER = "speech_commands_test_set_v0.02"
-ADDRESS = f"http://download.tensorflow.org/data/{FOLDER}.tar.gz"
+ADDRESS = f"https://storage.googleapis.com/download.tensorflow.org/data/{FOLDER}.tar.gz"
 N_CLIPS = 4_890
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 

@@ -250,6 +250,9 @@ def test_library_is_small_and_its_license_is_in_the_page(text):
     files = resources.files("ecqx.page")
     library = files.joinpath("vendor/plotly-basic.min.js").read_text(encoding="utf-8")
     assert len(library) < 2_000_000
+    assert hashlib.sha256(library.encode()).hexdigest() == (
+        "99784e3abfb07b142a15e521a439e6d9addceadb3f79553fd24c72774f0649ba"
+    )
     version = re.search(r"\(basic - minified\) v([\d.]+)", library)[1]
     assert f"version {version}, MIT" in page.__doc__
     assert "Permission is hereby granted, free of charge" in text

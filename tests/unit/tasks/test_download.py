@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ecqx.tasks import datasets, download
+from ecqx.tasks import datasets, download, models
 from ecqx.tasks.download import Archive, fetch
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB, so that progress has several steps
@@ -187,6 +187,71 @@ def test_the_content_of_an_archive_may_have_no_folder(archive):
     assert folder == root / "above/below"
     assert (folder / "outer/inner/thing.txt").read_text() == "abc"
     assert sorted(p.name for p in root.iterdir()) == ["above", "things.tar.gz"]
+
+
+def member(name, kind=tarfile.REGTYPE, target=""):
+    found = tarfile.TarInfo(name)
+    found.type, found.linkname = kind, target
+    return found
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [member("../evil")],
+        [member("outer/../../evil")],
+        [member("outer/inner/evil", tarfile.SYMTYPE, "/etc/passwd")],
+        [member("outer/inner/evil", tarfile.SYMTYPE, "../../../evil")],
+        [member("outer/inner/evil", tarfile.LNKTYPE, "../evil")],
+        [member("outer/inner", tarfile.SYMTYPE, "../.."), member("outer/inner/evil")],
+        [member("outer/inner/evil", tarfile.CHRTYPE)],
+        [member("outer/inner/evil", tarfile.FIFOTYPE)],
+    ],
+    ids=[
+        "up",
+        "down and up",
+        "absolute link",
+        "link up",
+        "hard link up",
+        "by a link",
+        "device",
+        "pipe",
+    ],
+)
+def test_an_archive_that_would_write_elsewhere_is_refused(archive, members):
+    archive, root = archive
+    path = root / "things.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        for each in members:
+            tar.addfile(each)
+    own = dataclasses.replace(archive, digest=hashlib.sha256(path.read_bytes()).hexdigest())
+    with pytest.raises(OSError, match="cannot be unpacked") as caught:
+        own.unpacked(root)
+    assert str(path) in one_line(caught)
+    assert [p.name for p in root.iterdir()] == ["things.tar.gz"]
+    assert not list(root.parent.rglob("evil"))
+
+
+def test_absolute_names_in_an_archive_are_taken_below_its_folder(archive):
+    archive, root = archive
+    path, evil = root / "things.tar.gz", root.parent / "evil"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.addfile(member("outer/inner/thing.txt"))
+        tar.addfile(member(str(evil)))
+    own = dataclasses.replace(archive, digest=hashlib.sha256(path.read_bytes()).hexdigest())
+    assert [p.name for p in own.unpacked(root).iterdir()] == ["thing.txt"]
+    assert not evil.exists()
+
+
+def test_archives_and_weights_are_fetched_by_https_and_verified_by_sha256():
+    archives = [getattr(datasets.get(name), "ARCHIVE", None) for name in datasets.names()]
+    archives = [archive for archive in archives if archive is not None]
+    assert len(archives) >= 3
+    for archive in archives:
+        assert archive.url.startswith("https://") and len(archive.digest) == 64, archive
+    weights = [getattr(models.get(name), "WEIGHTS", None) for name in models.names()]
+    weights = [each for each in weights if each is not None]
+    assert len(weights) >= 2 and all(each.url.startswith("https://") for each in weights)
 
 
 def test_an_archive_of_something_else_is_named(archive):
