@@ -34,6 +34,7 @@ from ecqx.compression.distillation import Distillation, Teacher, check_distillab
 from ecqx.compression.peak_memory import PeakMemory
 from ecqx.compression.refinement import refine_scales
 from ecqx.seeding import generator, global_seed
+from ecqx.tasks.layout import lay_out
 from ecqx.tasks.plain import plain
 from ecqx.tasks.task import Task, predict
 
@@ -158,7 +159,7 @@ def _compress(
     own, overrides = budgeting.split(params)
     task, refining = budgeting.spending(task, overrides)
     method = make_method(method_class, own)
-    model = plain(model)
+    model = lay_out(plain(model))
     progress.params = dataclasses.asdict(method) | overrides
     reason = method.skip(copy.deepcopy(model), task) if hasattr(method, "skip") else None
     check_reason(reason)

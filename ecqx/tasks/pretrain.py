@@ -15,6 +15,7 @@ from torch import nn
 from ecqx.seeding import derive_seed, generator, global_seed
 from ecqx.tasks import models
 from ecqx.tasks.data import Dataset
+from ecqx.tasks.layout import lay_out
 from ecqx.tasks.task import Budget, Task, predict
 
 
@@ -80,7 +81,7 @@ def pretrain(
                 "expected some to train, or a checkpoint"
             )
         start = pretrained(model) if pretrained is not None else "random initialisation"
-        model.to(task.device)
+        lay_out(model.to(task.device))
         optimizer = torch.optim.AdamW(
             [
                 {"params": [p for p in model.parameters() if p.ndim > 1]},
