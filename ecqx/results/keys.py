@@ -54,6 +54,7 @@ TABLES = {
     "equal_size": "Accuracy at equal size",
     "equal_accuracy": "Size at equal accuracy",
     "contrasts": "Planned contrasts",
+    "claims": "What was claimed, and what comes out here",
     "ablation": "What each part adds, exploratory",
     "comparisons": "Methods at equal size, exploratory",
     "hypervolume": "Dominated volume",

@@ -24,6 +24,11 @@ def consistency() -> frozenset[str]:
     return frozenset(METRICS)
 
 
+def localisation() -> frozenset[str]:
+    """Metrics that compare maps with masks."""
+    return frozenset(LOCALISATIONS)
+
+
 def complexity() -> frozenset[str]:
     """Metrics of a map alone: more of it is neither closer to full precision nor more correct."""
     return frozenset(COMPLEXITIES)

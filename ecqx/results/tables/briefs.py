@@ -40,6 +40,11 @@ _BRIEFS = {
         ("Method", "Minus", "Difference", "Verdict"),
         lambda row: row["Measure"] == _ACCURACY,
     ),
+    "claims": Brief(
+        "Claims, and what comes out here." + _OVER_SEEDS,
+        ("First", "Minus", "Difference", "Verdict"),
+        lambda row: row["Verdict"] != "not tested",
+    ),
     "ablation": Brief(
         "What each part of a method adds in accuracy, in points at equal size." + _OVER_SEEDS,
         ("Method", "Minus", "Difference", "Verdict"),

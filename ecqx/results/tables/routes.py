@@ -264,8 +264,8 @@ def document(table: pd.DataFrame) -> rendering.Document:
 def _cells(row: dict) -> list[str]:
     interval = row["difference_mean"], row["difference_half_width"], row["n"]
     return [
-        _way(row["matching"]),
-        _way(row["other"]),
+        way_label(row["matching"]),
+        way_label(row["other"]),
         METRICS[row["measure"]],
         rendering.EMPTY if row["at"] == "points" else row["at"],
         rendering.measure(interval, 1, 3, signed=True, seeds=row["seeds"]),
@@ -278,7 +278,7 @@ def _cells(row: dict) -> list[str]:
     ]
 
 
-def _way(name: str) -> str:
+def way_label(name: str) -> str:
     """How readers know a way of matching."""
     first, comma, rest = name.partition(",")
     known = {"ewa": "EWA", "swa": "SWA", "sswa": "SSWA", "e2kd": "e²KD", NONE: "no matching"}
