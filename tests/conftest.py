@@ -22,6 +22,11 @@ NEEDS = {
         "whether the LaTeX tables compile",
         "pdflatex (Debian: apt install texlive-latex-recommended)",
     ),
+    "no Slurm": (
+        "a run on a cluster",
+        "Slurm and Snakemake's executor for it (Debian: apt install slurm-wlm munge; "
+        "pip install --no-deps -r profiles/slurm/requirements.txt)",
+    ),
     "no GPU": GPU,
     "no CUDA device": GPU,
     "no git": ("the commit that results were made by", "git"),

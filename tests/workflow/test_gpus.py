@@ -241,9 +241,24 @@ def test_tasks_that_fill_a_gpu_have_one_alone():
         models = [str(tasks.get(label, {}).get("model")) for label in config.get("tasks", [])]
         if any(model.endswith("_imagenet") for model in models):
             assert config["jobs_per_gpu"] == 1, path
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-    resources = profile["default-resources"]
-    assert resources["mem_mb"] >= 16000 and resources["runtime"] >= 480
+
+
+@pytest.mark.parametrize(
+    ("listing", "refused"),
+    [
+        ("(null)\n", True),
+        ("gpu:a100:4(S:0-1)\n(null)\n", False),
+        ("craynetwork:4,gpu:2\n", False),
+        ("gpufree:1\n", True),
+        ("", False),
+    ],
+)
+def test_a_cluster_that_knows_of_no_gpu_is_told(monkeypatch, listing, refused):
+    monkeypatch.setattr(gpus.command_line, "executor", lambda: "slurm")
+    monkeypatch.setattr(gpus, "_ask", lambda *command: listing.splitlines())
+    assert bool(gpus.lacking()) == refused
+    monkeypatch.setattr(gpus.command_line, "executor", lambda: "local")
+    assert gpus.lacking() == ""
 
 
 def test_planning_needs_no_torch():

@@ -1,4 +1,4 @@
-"""How many GPUs there are, whether jobs run beside them, and which one a job takes; no torch."""
+"""How many GPUs there are, here or on a cluster, and which one a job takes; no torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import functools
 import itertools
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -27,20 +28,31 @@ def count() -> int:
 
     Nothing is seen of a machine without NVIDIA's ``nvidia-smi``.
     """
-    present = [line for line in _ask("--list-gpus") if line.startswith("GPU ")]
+    present = [line for line in _ask(_TOOL, "--list-gpus") if line.startswith("GPU ")]
     visible = _visible()
     return len(present) if visible is None else min(len(visible), len(present))
 
 
 def jobs_are_here() -> bool:
-    """Whether Snakemake runs jobs on this machine, not through the executor of a cluster.
-
-    A workflow is told its executor after it has been read, so the command line is read again.
-    """
+    """Whether Snakemake runs jobs on this machine, not through the executor of a cluster."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    executor = ExecutorPluginRegistry().get_plugin(command_line.arguments().executor or "local")
-    return executor.common_settings.local_exec
+    return ExecutorPluginRegistry().get_plugin(command_line.executor()).common_settings.local_exec
+
+
+def lacking() -> str:
+    """One line if jobs that ask for a GPU would be refused by Slurm, because it knows of none.
+
+    It would refuse each of them, after the jobs before them have run.
+    """
+    if command_line.executor() != "slurm" or not (nodes := _ask("sinfo", "--noheader", "-o", "%G")):
+        return ""
+    if any(re.match(r"(.*,)?gpu\b", node) for node in nodes):
+        return ""
+    return (
+        "gpu: Slurm knows of no GPU (`sinfo -o %G` names no GRES gpu), and would refuse jobs that "
+        "ask for one; leave out the resource gpu, or set jobs_per_gpu: 0"
+    )
 
 
 def tell_jobs(one_each: bool) -> None:
@@ -102,16 +114,16 @@ def _visible() -> list[str] | None:
 
 def _free_memory() -> dict[str, int]:
     """Free memory of each GPU in MiB, by its UUID; where it is not known there is no entry."""
-    rows = [line.split(",") for line in _ask("--query-gpu=uuid,memory.free",
+    rows = [line.split(",") for line in _ask(_TOOL, "--query-gpu=uuid,memory.free",
                                              "--format=csv,noheader,nounits")]  # fmt: skip
     pairs = [(row[0].strip(), row[1].strip()) for row in rows if len(row) == 2]
     return {uuid: int(size) for uuid, size in pairs if size.isdigit()}
 
 
-def _ask(*arguments: str) -> list[str]:
-    """Lines that ``nvidia-smi`` writes; none if it is not there or fails."""
+def _ask(*command: str) -> list[str]:
+    """Lines that a command writes; none if it is not there or fails."""
     try:
-        done = subprocess.run([_TOOL, *arguments], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [] if done.returncode else done.stdout.splitlines()

@@ -11,6 +11,7 @@ rule check:
         f"{LOGS}/check.log",
     benchmark:
         f"{BENCHMARKS}/check.tsv"
+    retries: 0
     localrule: True
     params:
         settings=PLAN.check.settings,

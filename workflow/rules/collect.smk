@@ -12,6 +12,7 @@ rule collect:
         f"{LOGS}/collect.log",
     benchmark:
         f"{BENCHMARKS}/collect.tsv"
+    retries: 0
     localrule: True
     params:
         settings=PLAN.collect.settings,

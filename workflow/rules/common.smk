@@ -53,6 +53,8 @@ if workflow.is_main_process:
 GPU_JOBS = workflow.global_resources.get("gpu")
 if workflow.is_main_process:
     gpus.tell_jobs(bool(config["jobs_per_gpu"] and GPU_JOBS and GPU_JOBS.value))
+    if gpus.told() and (problem := gpus.lacking()):
+        sys.exit(problem)
 GPU = gpus.told()
 
 

@@ -11,6 +11,7 @@ rule make_page:
         f"{LOGS}/make_page.log",
     benchmark:
         f"{BENCHMARKS}/make_page.tsv"
+    retries: 0
     localrule: True
     params:
         settings=PLAN.page.settings,

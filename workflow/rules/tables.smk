@@ -26,6 +26,7 @@ rule make_tables:
         f"{LOGS}/make_tables.log",
     benchmark:
         f"{BENCHMARKS}/make_tables.tsv"
+    retries: 0
     localrule: True
     params:
         settings=PLAN.tables.settings,

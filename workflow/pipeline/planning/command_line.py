@@ -21,3 +21,11 @@ def executes() -> bool:
     """Whether jobs are run: neither a dry run nor a question about the workflow."""
     known = arguments()
     return not known.dryrun and (known.cores is not None or known.jobs is not None)
+
+
+def executor() -> str:
+    """The name of the plugin that runs jobs.
+
+    A workflow is told its executor after it has been read, so the command line is read again.
+    """
+    return arguments().executor or "local"
