@@ -8,6 +8,8 @@ section 4.2.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from zennit.canonizers import MergeBatchNorm
 from zennit.composites import SpecialFirstLayerMapComposite
@@ -68,11 +70,17 @@ def check_rules(model: torch.nn.Module) -> None:
 
 def _missing(module: torch.nn.Module) -> str | None:
     """None if a layer has a rule; otherwise what is to be said of it, if anything."""
-    if isinstance(module, Linear) and "weight" not in module._parameters:
+    if is_one_of(type(module), (Linear,)) and "weight" not in module._parameters:
         return ": its weight is no parameter"
     # zennit's Activation covers torch.nn.modules.activation, which also holds attention
-    known = isinstance(module, _WITH_RULE + _ROUTING)
+    known = is_one_of(type(module), _WITH_RULE + _ROUTING)
     return None if known and not isinstance(module, torch.nn.MultiheadAttention) else ""
+
+
+@functools.cache
+def is_one_of(kind: type, types: tuple[type, ...]) -> bool:
+    """``issubclass``, remembered: zennit's types look through lists of classes each time."""
+    return issubclass(kind, types)
 
 
 class MergeFollowingBatchNorm(MergeBatchNorm):
@@ -117,15 +125,15 @@ class _FirstThatRuns(SpecialFirstLayerMapComposite):
     def mapping(self, ctx: dict, name: str, module: torch.nn.Module):
         if is_merged(module):
             return None
-        ctx["first_layer_visited"] = name not in self._layers[:1]
-        return super().mapping(ctx, name, module)
+        rules = [*(self.first_map if name in self._layers[:1] else ()), *self.layer_map]
+        return next((rule for kind, rule in rules if is_one_of(type(module), (kind,))), None)
 
 
 def weighted_layers(model: torch.nn.Module) -> list[str]:
     """Names of the linear and convolutional layers, in the order in which they run."""
     # zennit's type Linear includes convolutions
     modules = dict(model.named_modules())
-    return [name for name in dataflow(model).layers if isinstance(modules.get(name), Linear)]
+    return [n for n in dataflow(model).layers if is_one_of(type(modules.get(n)), (Linear,))]
 
 
 def composite(name: str, *, batch_norm: str = "merge") -> SpecialFirstLayerMapComposite:

@@ -70,7 +70,8 @@ def weight_relevance(
         relevance[name] = relevance[name] + share if name in relevance else share
 
     used = dataflow(model).weights
-    for found in _propagate(model, x, target, contract, composite, batch_norm, start, parts, used):
+    how = composite, batch_norm, start, parts
+    for found in _propagate(model, layers, x, target, contract, *how, used):
         for name, share in found.items():
             relevance[name] = relevance[name] + share if name in relevance else share
     return {name: relevance[name] for name in (*layers, *used) if name in relevance}
@@ -109,7 +110,7 @@ def output_relevance(
         magnitude = arriving.abs().sum(dim=channels)
         found.setdefault(name, []).append(magnitude.reshape(len(magnitude), -1))
 
-    for _ in _propagate(model, x, target, keep, composite, batch_norm, start, 1):
+    for _ in _propagate(model, layers, x, target, keep, composite, batch_norm, start, 1):
         pass
     return {name: found[name][0] for name in layers if len(found.get(name, ())) == 1}
 
@@ -119,12 +120,13 @@ def _layers(model: torch.nn.Module) -> dict[str, torch.nn.Module]:
     return {
         f"{name}.weight" if name else "weight": module
         for name, module in model.named_modules()
-        if isinstance(module, (torch.nn.Linear, ConvolutionStandard))
+        if lrp.is_one_of(type(module), (torch.nn.Linear, ConvolutionStandard))
     }
 
 
 def _propagate(
     model: torch.nn.Module,
+    layers: dict[str, torch.nn.Module],
     x: Tensor,
     target: Tensor,
     contract: Callable[[str, Tensor, Tensor, Tensor], None],
@@ -151,7 +153,7 @@ def _propagate(
         rules.context(model) as modified,
     ):
         for piece, classes in zip(x.detach().chunk(parts), target.chunk(parts), strict=True):
-            with _tapped(_layers(model), contract) as roots:
+            with _tapped(layers, contract) as roots:
                 logits = modified(piece)
                 seed = _start_relevance(logits.detach(), classes, start) / len(x)
                 ends = [*(output for _, _, output in roots), *weights.values()]

@@ -79,7 +79,8 @@ class QuantizedTraining:
         """Put the model's weights on the levels of their shadows."""
         self.codes = self.assigner.codes(self.shadows)
         for name, weight in self.weights.items():
-            torch.mul(self.codes[name], self.assigner.grids[name].step, out=weight.data)
+            # two passes: a product of integers and a number converts block by block
+            weight.data.copy_(self.codes[name]).mul_(self.assigner.grids[name].step)
 
 
 def train_quantized(
