@@ -122,6 +122,17 @@ def make_attributions(runs: pd.DataFrame) -> pd.DataFrame:
     return table.assign(std=0.1, n=128, degenerate=0)
 
 
+def write(folder: Path, count: int) -> None:
+    """Leave the tables of so many runs in a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = make_runs(count)
+    whole = runs.astype({"size_bytes": "Int64"})  # written without a decimal point
+    whole.to_csv(folder / "runs.csv", index=False)
+    attributions = make_attributions(runs)
+    attributions.to_csv(folder / "attributions.csv", index=False)
+    print(f"{folder}: {len(runs)} runs, {len(attributions)} rows of attributions")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -129,13 +140,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.runs < 1:
         parser.error(f"--runs: {arguments.runs}, expected at least 1")
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    runs = make_runs(arguments.runs)
-    whole = runs.astype({"size_bytes": "Int64"})  # written without a decimal point
-    whole.to_csv(arguments.folder / "runs.csv", index=False)
-    attributions = make_attributions(runs)
-    attributions.to_csv(arguments.folder / "attributions.csv", index=False)
-    print(f"{arguments.folder}: {len(runs)} runs, {len(attributions)} rows of attributions")
+    write(arguments.folder, arguments.runs)
 
 
 if __name__ == "__main__":

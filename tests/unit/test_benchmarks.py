@@ -222,3 +222,23 @@ def test_schedule_reads_what_jobs_took(tmp_path):
     assert schedule.seconds_of(tmp_path, job) == 3.5
     with pytest.raises(ValueError, match="no record of collect, expected collect.tsv"):
         schedule.seconds_of(tmp_path, single)
+
+
+@pytest.mark.slow
+def test_planning_prints_what_a_dry_run_takes():
+    command = ["-m", "benchmarks.planning", "--points", "500", "--points-per-job", "50"]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)
+    # ten seeds of a share's two steps, two trainings and a reference, and what is there once
+    assert row["points"] == 500 and row["jobs"] == 10 * 5 + 7
+    assert row["processor_s"] > 0 and row["memory_mib"] > 0
+
+
+@pytest.mark.slow
+def test_presenting_prints_what_each_target_takes():
+    command = ["-m", "benchmarks.presenting", "--runs", "20", "--targets", "page"]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (row,) = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert row["target"] == "page" and row["runs"] == 20 and row["processor_s"] > 0
