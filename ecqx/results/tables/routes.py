@@ -88,7 +88,11 @@ def build(collected: Collected) -> pd.DataFrame:
     )
     runs = runs.assign(route=route, way=matching, place=np.arange(len(runs)))
     runs = runs[route.isin(ROUTES) & (runs["status"] == "ok")]
-    measures = _measures(collected)
+    measures, anchors = collected.measures, collected.anchors
+    if collected.gains is not None and not collected.gains.empty:
+        gains = as_measures(collected.gains)
+        measures = measures.join(statistics.measures_per_run(collected.runs, gains))
+        anchors = pd.concat([anchors, statistics.anchor_means(gains)], ignore_index=True)
     explainers = style.explainer_order(
         {e for e, metric, _ in measures.columns if metric in METRICS}
     )
@@ -107,7 +111,7 @@ def build(collected: Collected) -> pd.DataFrame:
                     about = dict(zip(statistics.TASK, task, strict=True)) | {"route": name}
                     about |= {"explainer": explainer, "measure": metric}
                     own = own.assign(value=values)
-                    full = _full_precision(collected, task, explainer, metric)
+                    full = _full_precision(anchors, task, explainer, metric)
                     compared = (about | row for row in _compared(own, full))
                     if metric not in _CLAIMED:
                         compared = (row | {"claim": ""} for row in compared)
@@ -128,24 +132,12 @@ def build(collected: Collected) -> pd.DataFrame:
     return table[order]
 
 
-def _measures(collected: Collected) -> pd.DataFrame:
-    """A column per (explainer, metric, signed), a row per run; with gains, where there are any."""
-    measures = collected.measures
-    if collected.gains is None or collected.gains.empty:
-        return measures
-    own = as_measures(collected.gains)
-    return measures.join(statistics.measures_per_run(collected.runs, own))
-
-
 def _full_precision(
-    collected: Collected, task: tuple[str, str], explainer: str, metric: str
+    anchors: pd.DataFrame, task: tuple[str, str], explainer: str, metric: str
 ) -> dict[int, float]:
     """Seed -> the measure of full precision's own maps; none of consistency, which is with them."""
     if metric == "pearson":
         return {}
-    anchors = collected.anchors
-    if metric == "gain":
-        anchors = statistics.anchor_means(as_measures(collected.gains))
     anchors = of_task(anchors, task)
     own = anchors[
         (anchors["explainer"] == explainer)
